@@ -1,0 +1,1 @@
+"""The checklists as data: ids, levels, categories, KAR numbers, per release."""

@@ -1,0 +1,1 @@
+"""Runs checks: context, planner, runner, judge, record and replay."""

@@ -6,13 +6,13 @@ shows comes from these two and from the log, never from the code of a check.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from aiconform.evidence.records import ObservationData, Outcome
 
-FORMAT = "aiconform-bundle/1"
+FORMAT: Final = "aiconform-bundle/1"
 
 
 class _Document(BaseModel):
@@ -28,13 +28,9 @@ class PlannedProbe(_Document):
 
     id: str = Field(description="function name, unique in its check; its lane is <requirement>/<id>")
     kind: ProbeKind
-    title: str = Field(
-        description="what is true of a good cluster: 'a claim that no device meets stays pending'"
-    )
+    title: str = Field(description="what is true of a good cluster: 'a claim that no device meets stays pending'")
     fails_if: str = Field(description="what would have made it fail, for the page")
-    control: str = Field(
-        default="", description="for a negative: the positive probe that shows the means work"
-    )
+    control: str = Field(default="", description="for a negative: the positive probe that shows the means work")
     after: str = Field(default="", description="for a recovery: the probe whose state it starts from")
     timeout_s: float
 
@@ -65,9 +61,7 @@ class Plan(_Document):
     judge_sha256: str = Field(description="digest of the engine code that judges")
     created: str = Field(description="UTC, RFC 3339")
     command: list[str] = Field(description="arguments as given, without values that could be secret")
-    server_ca_sha256: str = Field(
-        default="", description="digest of the CA bundle the API server is checked against"
-    )
+    server_ca_sha256: str = Field(default="", description="digest of the CA bundle the API server is checked against")
     images: dict[str, str] = Field(default={}, description="role to image reference")
     checks: list[PlannedCheck]
 
@@ -120,9 +114,7 @@ class ComponentFacts(_Document):
 class ClusterFacts(_Document):
     """The cluster as discovery found it."""
 
-    product: str = Field(
-        default="", description="such as 'k0s v1.35.3+k0s'; Kubernetes where nothing else is known"
-    )
+    product: str = Field(default="", description="such as 'k0s v1.35.3+k0s'; Kubernetes where nothing else is known")
     version: str = ""
     platform: str = ""
     kube_system_uid: str = ""
@@ -140,9 +132,7 @@ class Verdicts(_Document):
     started: str
     ended: str
     partial: bool = False
-    simulated: bool = Field(
-        description="touches an accelerator that is not real; such a run backs no submission"
-    )
+    simulated: bool = Field(description="touches an accelerator that is not real; such a run backs no submission")
     simulated_because: list[str] = []
     cluster: ClusterFacts
     conclusion: str = Field(description="one sentence: 'Not conformant: ...'")

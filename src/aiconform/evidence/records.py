@@ -29,12 +29,8 @@ class Record(_Stored):
     """
 
     seq: int = Field(ge=0, description="position in the log, from 0, without gaps")
-    prev: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the line before, without its newline"
-    )
-    lane: str = Field(
-        min_length=1, description="run, discovery, gang_scheduling/fits, cleanup/gang_scheduling ..."
-    )
+    prev: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the line before, without its newline")
+    lane: str = Field(min_length=1, description="run, discovery, gang_scheduling/fits, cleanup/gang_scheduling ...")
     n: int = Field(ge=0, description="position in the lane, from 0, without gaps")
     type: RecordType
     mono: int = Field(ge=0, description="microseconds since the run began, by a monotonic clock")
@@ -113,9 +109,7 @@ class ObservationData(_Stored):
     outcome: Outcome
     cause: str = ""
     rests_on: list[RestsOn] = []
-    figures: dict[str, str] = Field(
-        default={}, description="side-by-side values for the page, in reading order"
-    )
+    figures: dict[str, str] = Field(default={}, description="side-by-side values for the page, in reading order")
 
 
 class VerdictData(_Stored):

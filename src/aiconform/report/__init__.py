@@ -1,0 +1,1 @@
+"""Documents made from a bundle: pure functions that never see a cluster."""
