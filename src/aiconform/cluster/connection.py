@@ -1,0 +1,134 @@
+"""Finding and opening the connection to a cluster: kubeconfig, authentication, TLS.
+
+lightkube reads the kubeconfig and makes the authenticated HTTP client; requests are ours, so that exactly what was
+sent can be recorded and an answer is never asked for twice behind the recorder's back.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiconform.errors import UnreachableError
+
+if TYPE_CHECKING:
+    import httpx2
+    from lightkube.config.kubeconfig import SingleConfig
+
+DEFAULT_KUBECONFIG = "~/.kube/config"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A way to one cluster.
+
+    Attributes:
+        server: URL of the API server.
+        secrets: our own credentials in every stored form, for the redactor.
+        ca_sha256: digest of the CA bundle that the server is checked against; empty where the system's CAs are.
+    """
+
+    server: str
+    secrets: tuple[bytes, ...]
+    ca_sha256: str
+    _config: SingleConfig
+
+    def client(self) -> httpx2.AsyncClient:
+        """An HTTP client with this connection's credentials; the caller closes it.
+
+        Raises:
+            UnreachableError: the certificates or the key cannot be used.
+        """
+        import httpx2
+        from lightkube.config.client_adapter import AsyncClient, ConnectionParams
+        from lightkube.core.exceptions import ConfigError
+
+        params = ConnectionParams(timeout=httpx2.Timeout(30, connect=10), trust_env=False)
+        try:
+            client = AsyncClient(self._config, params)
+        except (ConfigError, ssl.SSLError, OSError, ValueError) as problem:
+            raise UnreachableError(
+                f"the kubeconfig's credentials cannot be used: {problem}",
+                hint="try the same context with kubectl; renew its certificates if it fails too",
+            ) from problem
+        # a redirect would carry the request to somewhere nobody named
+        client.follow_redirects = False
+        return client
+
+
+def connect(kubeconfig: Path | None = None, context: str | None = None) -> Connection:
+    """The connection that kubectl would take: ``kubeconfig``, else $KUBECONFIG, else ~/.kube/config.
+
+    Raises:
+        UnreachableError: there is no such file or context, or it cannot be read. No request is made.
+    """
+    from lightkube.config.kubeconfig import KubeConfig
+    from lightkube.core.exceptions import ConfigError
+
+    path = kubeconfig or Path(os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG).expanduser()
+    if not path.is_file():
+        raise UnreachableError(
+            f"no kubeconfig at {path}",
+            hint="name one with --kubeconfig, or bring up a cluster of our own with --local",
+        )
+    try:
+        loaded = KubeConfig.from_file(path)
+        config = loaded.get(context)
+    except ConfigError as problem:
+        known = ", ".join(sorted(loaded.contexts)) if context and "loaded" in locals() else ""
+        raise UnreachableError(
+            f"{path}: {problem}", hint=f"contexts in this file: {known}" if known else "look at the file with kubectl config view"
+        ) from problem
+    except Exception as problem:
+        # the file is the user's and the reader's own errors for a broken one are of many kinds
+        raise UnreachableError(
+            f"{path} is not a usable kubeconfig: {type(problem).__name__}",
+            hint="look at it with kubectl config view",
+        ) from problem
+    if config is None:
+        raise UnreachableError(f"{path} names no current context", hint="name one with --context")
+    return Connection(
+        server=config.cluster.server,
+        secrets=tuple(_secrets(config)),
+        ca_sha256=_ca_digest(config),
+        _config=config,
+    )
+
+
+def _secrets(config: SingleConfig) -> list[bytes]:
+    user = config.user
+    if user is None:
+        return []
+    found: list[bytes] = []
+    for text in (user.token, user.password, user.client_cert_data, user.client_key_data):
+        if text:
+            found.append(text.encode())
+            try:
+                found.append(base64.b64decode(text, validate=True))
+            except (binascii.Error, ValueError):
+                pass
+    for name in (user.token_file, user.client_cert, user.client_key):
+        if name:
+            try:
+                found.append(Path(config.abs_file(name)).read_bytes().strip())
+            except OSError:
+                continue
+    return [secret for secret in found if len(secret) >= 8]
+
+
+def _ca_digest(config: SingleConfig) -> str:
+    cluster = config.cluster
+    if cluster.certificate_auth_data:
+        return hashlib.sha256(base64.b64decode(cluster.certificate_auth_data)).hexdigest()
+    if cluster.certificate_auth:
+        try:
+            return hashlib.sha256(Path(config.abs_file(cluster.certificate_auth)).read_bytes()).hexdigest()
+        except OSError:
+            return ""
+    return ""

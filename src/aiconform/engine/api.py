@@ -1,0 +1,248 @@
+"""Kubernetes requests over a lane, with every answer held against what was asked.
+
+An answer counts only if it is JSON of the kind, name, namespace and run that was asked for, and not older than what
+was seen before. Everything else raises :mod:`~aiconform.engine.undecidable`, and so can never become a pass.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiconform.engine.kinds import Kind
+from aiconform.engine.lane import JSON, TABLE, Answer, Ask, Lane
+from aiconform.engine.undecidable import NoAnswerError, RefusedError, UndecidableError, UnusableError
+from aiconform.evidence.strictjson import StrictJSONError, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Obj = dict[str, Any]
+
+RUN_LABEL = "aiconform.dev/run"
+CHECK_LABEL = "aiconform.dev/check"
+OBJECT_LABEL = "aiconform.dev/object"
+
+_RETRIES = 4
+_RETRY_STATUS = (429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Handle:
+    """An object that we created."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    uid: str
+
+    def __str__(self) -> str:
+        """As kubectl names it: ``pod/probe-1234``."""
+        return f"{self.kind.kind.lower()}/{self.name}"
+
+
+class Api:
+    """Requests of one lane. Remembers the resourceVersion of every object it saw, to refuse stale answers."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self._versions: dict[str, int] = {}
+        self.asked: list[int] = []
+        """Numbers of the request records so far, for what an observation rests on."""
+
+    async def get(self, path: str, *, query: tuple[tuple[str, str], ...] = (), accept: str = JSON) -> Obj:
+        """The JSON object at a path, tried again on answers that say 'try again'.
+
+        Raises:
+            UndecidableError: on anything but a JSON object with status 200.
+        """
+        answer = await self._settled(Ask("GET", path, query, accept))
+        return self._object(answer, f"GET {path}")
+
+    async def get_text(self, path: str, *, query: tuple[tuple[str, str], ...] = ()) -> str:
+        """The text at a path, such as a log.
+
+        Raises:
+            UndecidableError: on anything but status 200.
+        """
+        answer = await self._settled(Ask("GET", path, query, "text/plain, */*"))
+        if answer.status != 200:
+            raise _refusal(answer, f"GET {path}")
+        return answer.body.decode("utf-8", "replace")
+
+    async def read(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> Obj:
+        """One object by name, and by uid where given."""
+        path = kind.path(namespace, name)
+        return self.verified(await self.get(path), kind, namespace, name=name, uid=uid)
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: str = "",
+        selector: str = "",
+    ) -> tuple[list[Obj], str]:
+        """The objects of a kind, and the list's resourceVersion.
+
+        ``labels`` are asked for and then looked for in every answer; ``selector`` is a label selector that is only
+        asked for, for what ``labels`` cannot say.
+        """
+        path = kind.path(namespace)
+        query = (("labelSelector", selector),) if selector else selectors(labels, fields)
+        body = await self.get(path, query=query)
+        if body.get("kind") != f"{kind.kind}List" or body.get("apiVersion") != kind.api_version:
+            raise UnusableError(f"GET {path} answered {body.get('kind')} instead of {kind.kind}List")
+        items, version = body.get("items"), body.get("metadata", {}).get("resourceVersion", "")
+        if not isinstance(items, list) or not version:
+            raise UnusableError(f"GET {path} answered a list without items or resourceVersion")
+        objects = [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
+        return [self.verified(item, kind, namespace, labels=labels) for item in objects], version
+
+    async def table(
+        self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None, fields: str = ""
+    ) -> Obj:
+        """The server-printed table of a collection: what kubectl would show."""
+        body = await self.get(kind.path(namespace), query=selectors(labels, fields), accept=TABLE)
+        if body.get("kind") != "Table":
+            raise UnusableError(f"GET {kind.path(namespace)} answered {body.get('kind')} instead of a Table")
+        return body
+
+    async def create(self, manifest: Obj) -> Obj:
+        """Create an object; where the answer was lost, read back whether it is there and ours.
+
+        Raises:
+            RefusedError: the API refused it.
+        """
+        kind, meta = _kind(manifest), manifest["metadata"]
+        namespace, name = meta.get("namespace", ""), meta["name"]
+        path = kind.path(namespace)
+        answer = await self._exchange(Ask("POST", path, (), JSON, dump(manifest)))
+        if answer.status == 0 or answer.status >= 500:
+            run = meta["labels"][RUN_LABEL]
+            created = await self.read(kind, name, namespace)
+            if created["metadata"].get("labels", {}).get(RUN_LABEL) != run:
+                raise UnusableError(f"{kind.kind} {name} exists but is not of this run")
+            return created
+        if answer.status != 201:
+            raise _refusal(answer, f"create {kind.kind} {name}")
+        return self.verified(self._object(answer, f"create {kind.kind} {name}", 201), kind, namespace, name=name)
+
+    async def delete(self, handle: Handle, *, grace_s: int | None = None) -> None:
+        """Delete exactly this object: by uid precondition. One that is gone already is fine."""
+        options: Obj = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": handle.uid},
+            "propagationPolicy": "Background",
+        }
+        if grace_s is not None:
+            options["gracePeriodSeconds"] = grace_s
+        path = handle.kind.path(handle.namespace, handle.name)
+        answer = await self._settled(Ask("DELETE", path, (), JSON, dump(options)))
+        if answer.status not in (200, 202, 404, 409):
+            raise _refusal(answer, f"delete {handle}")
+
+    def verified(
+        self,
+        obj: Obj,
+        kind: Kind,
+        namespace: str,
+        *,
+        name: str = "",
+        uid: str = "",
+        labels: Mapping[str, str] | None = None,
+    ) -> Obj:
+        """The object, once it is held against what was asked.
+
+        Raises:
+            UnusableError: it is another one, of another run, or older than what was seen.
+        """
+        raw = obj.get("metadata")
+        meta: Obj = raw if isinstance(raw, dict) else {}
+        problem = ""
+        if (obj.get("apiVersion"), obj.get("kind")) != (kind.api_version, kind.kind):
+            problem = f"is {obj.get('kind')} of {obj.get('apiVersion')}"
+        elif namespace and kind.namespaced and meta.get("namespace") != namespace:
+            problem = f"is of namespace {meta.get('namespace')}"
+        elif name and meta.get("name") != name:
+            problem = f"is named {meta.get('name')}"
+        elif not meta.get("uid") or (uid and meta["uid"] != uid):
+            problem = "has another uid"
+        elif any((meta.get("labels") or {}).get(key) != value for key, value in (labels or {}).items() if value):
+            problem = "does not carry the labels asked for"
+        if problem:
+            raise UnusableError(f"asked for {kind.kind} {name or 'list'}: the answer {problem}")
+        self._fresh(meta)
+        return obj
+
+    def _fresh(self, meta: Obj) -> None:
+        version = str(meta.get("resourceVersion", ""))
+        if not version.isdigit():
+            raise UnusableError(f"{meta.get('name')} has no usable resourceVersion")
+        if int(version) < self._versions.get(meta["uid"], 0):
+            raise UnusableError(f"the answer shows {meta.get('name')} older than it was seen before")
+        self._versions[meta["uid"]] = int(version)
+
+    async def _exchange(self, ask: Ask) -> Answer:
+        answer = await self.lane.exchange(ask)
+        self.asked.append(answer.n)
+        return answer
+
+    async def _settled(self, ask: Ask) -> Answer:
+        """Exchange, and again while the answer says that trying again may help (GET, and DELETE by uid)."""
+        answer = await self._exchange(ask)
+        for attempt in range(_RETRIES):
+            if answer.status != 0 and answer.status not in _RETRY_STATUS:
+                break
+            wait = answer.retry_after_s or 0.2 * 2**attempt
+            await self.lane.pause(min(wait, 5.0), limit=float("inf"), waiting_for="the API server")
+            answer = await self._exchange(ask)
+        return answer
+
+    @staticmethod
+    def _object(answer: Answer, what: str, status: int = 200) -> Obj:
+        if answer.status != status:
+            raise _refusal(answer, what)
+        try:
+            body = loads(answer.body)
+        except StrictJSONError as problem:
+            raise UnusableError(f"{what}: the answer is no JSON: {problem}") from problem
+        if not isinstance(body, dict):
+            raise UnusableError(f"{what}: the answer is no JSON object")
+        return body
+
+
+def selectors(labels: Mapping[str, str] | None, fields: str) -> tuple[tuple[str, str], ...]:
+    """Query parameters of a list or watch. A label with an empty value asks only that the label exists."""
+    query: list[tuple[str, str]] = []
+    if labels:
+        query.append(("labelSelector", ",".join(f"{k}={v}" if v else k for k, v in sorted(labels.items()))))
+    if fields:
+        query.append(("fieldSelector", fields))
+    return tuple(query)
+
+
+def dump(manifest: Obj) -> bytes:
+    """A request body: compact JSON, keys in the order written."""
+    return json.dumps(manifest, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _kind(manifest: Obj) -> Kind:
+    from aiconform.engine import kinds
+
+    return kinds.of(manifest)
+
+
+def _refusal(answer: Answer, what: str) -> UndecidableError:
+    if answer.status == 0:
+        return NoAnswerError(f"{what}: no answer: {answer.error}")
+    try:
+        body = loads(answer.body)
+    except StrictJSONError:
+        body = None
+    if isinstance(body, dict) and body.get("kind") == "Status":
+        return RefusedError(what, answer.status, str(body.get("reason", "")), str(body.get("message", "")))
+    return RefusedError(what, answer.status, "", "the answer is no Kubernetes Status")

@@ -1,0 +1,243 @@
+"""Conducts a run from discovery to the last clean-up, on whatever stage: live, or in the log of an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+
+from aiconform.engine import judge, kinds
+from aiconform.engine.api import RUN_LABEL, Api, Handle, Obj
+from aiconform.engine.cleanup import remove
+from aiconform.engine.discovery import discover
+from aiconform.engine.events import ClusterFound, Emit
+from aiconform.engine.examine import BEGINS, KEPT, Examination, examine, not_run, unmet
+from aiconform.engine.judge import Judgement
+from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT, Lane, TimeUp
+from aiconform.engine.model import State
+from aiconform.engine.undecidable import UndecidableError
+from aiconform.engine.waits import Target, watch
+from aiconform.evidence.documents import CheckVerdict, ClusterFacts, Plan, Verdicts
+from aiconform.evidence.records import NoteData
+
+if TYPE_CHECKING:
+    from aiconform.engine.facts import Facts
+    from aiconform.engine.model import Check
+    from aiconform.engine.stage import Stage
+
+ENDED = "ended"
+_PREFLIGHT_S = 60.0
+_DEADLINE_ANNOTATION = "aiconform.dev/what"
+
+
+class PreflightError(UndecidableError):
+    """The cluster cannot be read or written; nothing was changed."""
+
+
+@dataclass
+class Outcome:
+    """What a run came to, before it is written down."""
+
+    facts: Facts | None
+    checks: list[CheckVerdict]
+    removed: int
+    left: list[str]
+    partial: bool
+
+
+def namespaces(run: str) -> dict[str, str]:
+    """The namespaces of a run by Pod Security Standard. The first is the root that owns everything else."""
+    return {"restricted": f"aiconform-{run}", "baseline": f"aiconform-{run}-baseline"}
+
+
+async def conduct(
+    stage: Stage, plan: Plan, checks: Mapping[str, Check], emit: Emit, *, keep: bool, side_by_side: bool
+) -> Outcome:
+    """Discover, prepare, examine every planned requirement, clean up.
+
+    Raises:
+        PreflightError: the cluster cannot be read, or our namespace cannot be made.
+    """
+    facts = await _discovered(stage)
+    if facts is None:
+        why = Judgement("not run", "the run was interrupted")
+        return Outcome(None, [not_run(stage, planned, why, emit) for planned in plan.checks], 0, [], partial=True)
+    emit(ClusterFound(facts.cluster(), bool(facts.simulated), namespaces(plan.run)["restricted"]))
+    wanted = {
+        name: check
+        for planned in plan.checks
+        if (check := checks.get(name := planned.requirement)) and not planned.not_run and not unmet(check, facts)
+    }
+    made = await _prepared(stage, plan.run, {check.pod_security for check in wanted.values()})
+    run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep)
+    try:
+        verdicts = await _examine_all(run, plan, checks, side_by_side=side_by_side)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _clean_up(run, made)
+    return Outcome(facts, verdicts, run.removed, run.left, partial=stage.interrupted or _any_interrupted(verdicts))
+
+
+def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: bool) -> Verdicts:
+    """The verdicts document: a pure function of what a run came to."""
+    pairs = [(check.level, check.outcome) for check in outcome.checks]
+    facts = outcome.facts
+    code = judge.exit_code(pairs, left_behind=[] if keep else outcome.left)
+    sentence = judge.conclusion(pairs)
+    if outcome.partial:
+        code, sentence = judge.EXIT_INTERRUPTED, f"Interrupted. {sentence}"
+    return Verdicts(
+        run=plan.run,
+        release=plan.release,
+        started=started,
+        ended=ended,
+        partial=outcome.partial,
+        simulated=bool(facts and facts.simulated),
+        simulated_because=list(facts.simulated) if facts else [],
+        cluster=facts.cluster() if facts else ClusterFacts(),
+        conclusion=sentence,
+        exit_code=code,
+        checks=outcome.checks,
+        removed=outcome.removed,
+        left_behind=outcome.left,
+    )
+
+
+def _any_interrupted(verdicts: list[CheckVerdict]) -> bool:
+    return any("interrupted" in probe.reason for check in verdicts for probe in check.probes)
+
+
+async def _discovered(stage: Stage) -> Facts | None:
+    lane = stage.lane("discovery")
+    lane.write(NoteData(text=BEGINS))
+    found: list[Facts] = []
+    problem: list[UndecidableError] = []
+
+    async def work() -> None:
+        try:
+            found.append(await discover(lane))
+        except UndecidableError as undecidable:
+            problem.append(undecidable)
+
+    ended_by = await stage.bounded(lane, work, limit_s=_PREFLIGHT_S)
+    if ended_by == INTERRUPTED:
+        return None
+    if ended_by == PROBE_LIMIT:
+        raise PreflightError(f"the API server did not answer within {_PREFLIGHT_S:g} s")
+    if problem:
+        raise PreflightError(problem[0].cause)
+    return found[0]
+
+
+async def _prepared(stage: Stage, run: str, standards: set[str]) -> list[Handle]:
+    """Make the run's namespaces: the root, and one owned by it for each further Pod Security Standard in use."""
+    if not standards:
+        return []
+    lane = stage.lane("setup")
+    lane.write(NoteData(text=BEGINS))
+    api = Api(lane)
+    made: list[Handle] = []
+    try:
+        for standard, name in namespaces(run).items():
+            if standard == "restricted" or standard in standards:
+                made.append(await _namespace(api, run, name, standard, owner=made[0] if made else None))
+        for handle in made:
+            await _service_account(api, handle.name)
+    except (UndecidableError, TimeUp) as problem:
+        await remove(lane, made, lambda _: None)
+        cause = problem.cause if isinstance(problem, UndecidableError) else "no default ServiceAccount appeared"
+        raise PreflightError(f"cannot make a namespace to work in: {cause}") from problem
+    return made
+
+
+async def _namespace(api: Api, run: str, name: str, standard: str, *, owner: Handle | None) -> Handle:
+    meta: Obj = {
+        "name": name,
+        "labels": {
+            "app.kubernetes.io/managed-by": "aiconform",
+            RUN_LABEL: run,
+            "pod-security.kubernetes.io/enforce": standard,
+        },
+        "annotations": {_DEADLINE_ANNOTATION: "made by an AI conformance run, which removes it at its end"},
+    }
+    if owner is not None:
+        meta["ownerReferences"] = [
+            {"apiVersion": "v1", "kind": "Namespace", "name": owner.name, "uid": owner.uid, "controller": False}
+        ]
+    created = await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    return Handle(kinds.NAMESPACE, "", name, created["metadata"]["uid"])
+
+
+async def _service_account(api: Api, namespace: str) -> None:
+    """Wait for the namespace's default ServiceAccount, without which no pod is admitted."""
+    target = Target(kinds.SERVICE_ACCOUNT, namespace, {}, "metadata.name=default")
+
+    def there(objects: list[Obj]) -> State:
+        return State("met" if objects else "nothing", f"{len(objects)} of 1 there")
+
+    what = f"the default ServiceAccount of {namespace}"
+    end = await watch(api, target, there, limit=api.lane.now + 30, waiting_for=what, tell=lambda _: None)
+    if end.limit_reached:
+        raise UndecidableError(f"{what} did not appear within 30 s")
+
+
+async def _examine_all(
+    run: Examination, plan: Plan, checks: Mapping[str, Check], *, side_by_side: bool
+) -> list[CheckVerdict]:
+    """Examine every planned requirement: side by side, but never two that hold the same accelerator."""
+    verdicts: dict[str, CheckVerdict] = {}
+    locks: dict[str, anyio.Lock] = {}
+
+    async def one(number: int) -> None:
+        planned = plan.checks[number]
+        check = checks.get(planned.requirement)
+        if planned.not_run or check is None:
+            why = Judgement("not run", planned.not_run or "this version has no check for it")
+            verdicts[planned.requirement] = not_run(run.stage, planned, why, run.emit)
+            return
+        async with _Holding(locks, check.holds(run.facts)):
+            verdicts[planned.requirement] = await examine(run, check, planned)
+
+    if side_by_side:
+        async with anyio.create_task_group() as group:
+            for number in range(len(plan.checks)):
+                group.start_soon(one, number)
+    else:
+        for number in range(len(plan.checks)):
+            await one(number)
+    return [verdicts[planned.requirement] for planned in plan.checks]
+
+
+class _Holding:
+    """Holds several named locks, always taken in the same order so that no two checks wait for each other."""
+
+    def __init__(self, locks: dict[str, anyio.Lock], names: frozenset[str]) -> None:
+        self._locks = [locks.setdefault(name, anyio.Lock()) for name in sorted(names)]
+
+    async def __aenter__(self) -> None:
+        for lock in self._locks:
+            await lock.acquire()
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for lock in reversed(self._locks):
+            lock.release()
+
+
+async def _clean_up(run: Examination, made: list[Handle]) -> None:
+    lane = run.stage.lane("cleanup")
+    lane.write(NoteData(text=KEPT if run.keep else BEGINS))
+    if run.keep:
+        run.left += [f"{handle} ({KEPT})" for handle in made]
+    elif made:
+        # the root first: what it owns goes with it, and is then waited for
+        result = await remove(lane, list(reversed(made)), run.emit)
+        lane.write(result)
+        run.removed += len(result.removed)
+        run.left += result.left
+    _end(run.stage.lane("run"))
+
+
+def _end(lane: Lane) -> None:
+    lane.write(NoteData(text=ENDED))

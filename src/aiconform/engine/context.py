@@ -1,0 +1,307 @@
+"""The context: all that a probe learns about the world comes through it.
+
+A probe creates objects, waits for what should happen or must not, reads, and states what it expected and observed.
+Labels, recording, clean-up and time limits are not its business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiconform.engine import waits
+from aiconform.engine.api import CHECK_LABEL, OBJECT_LABEL, RUN_LABEL, Api, Handle, Obj
+from aiconform.engine.facts import Facts
+from aiconform.engine.kinds import POD, Kind, of
+from aiconform.engine.lane import Lane, TimeUp
+from aiconform.engine.model import Observation, State
+from aiconform.engine.undecidable import RefusedError, UndecidableError
+from aiconform.evidence.records import ObservationData, Outcome, RestsOn
+
+TellWaiting = Callable[[str, str, float, float], None]
+"""Called with what is waited for, what is seen, seconds elapsed, and the limit in seconds."""
+
+
+class StopProbe(Exception):  # noqa: N818 - an end, not an error
+    """An observation did not pass, so the rest of the probe has nothing to stand on."""
+
+
+@dataclass
+class Ours:
+    """What a check created and what its probes hand to one another; lives as long as the check."""
+
+    memo: dict[str, Any] = field(default_factory=dict)
+    handles: list[Handle] = field(default_factory=list)
+
+
+class Context:
+    """What a probe is given.
+
+    Attributes:
+        facts: what discovery found.
+        memo: values that a probe leaves for a later probe of the same check.
+        namespace: where the objects of this check go.
+        observations: what was compared so far.
+    """
+
+    def __init__(
+        self, lane: Lane, facts: Facts, ours: Ours, *, requirement: str, namespace: str, images: Mapping[str, str]
+    ) -> None:
+        self._lane = lane
+        self._api = Api(lane)
+        self._ours = ours
+        self._requirement = requirement
+        self._images = images
+        self._names = 0
+        self._rested = 0
+        self.facts = facts
+        self.memo = ours.memo
+        self.namespace = namespace
+        self.observations: list[Observation] = []
+        self.tell: TellWaiting = lambda *_: None
+
+    @property
+    def now(self) -> float:
+        """Seconds since the run began; stands still between exchanges."""
+        return self._lane.now
+
+    def name(self, hint: str) -> str:
+        """A name that nobody else uses: from the run, the lane and a counter, so a replay makes the same."""
+        self._names += 1
+        seed = f"{self._lane.run}/{self._lane.name}/{self._names}"
+        return f"{hint}-{hashlib.sha256(seed.encode()).hexdigest()[:10]}"
+
+    def image(self, role: str) -> str:
+        """The image reference for a role, as the plan names it."""
+        return self._images[role]
+
+    # -- asking -------------------------------------------------------------------------------------------------
+
+    async def create(self, manifest: Obj) -> Handle:
+        """Create an object of this check; the engine labels it, records it and removes it.
+
+        The manifest needs ``apiVersion``, ``kind`` and ``metadata.name``; the namespace is filled in.
+        """
+        kind = of(manifest)
+        meta = dict(manifest["metadata"])
+        labels = {
+            **meta.get("labels", {}),
+            "app.kubernetes.io/managed-by": "aiconform",
+            RUN_LABEL: self._lane.run,
+            CHECK_LABEL: self._requirement,
+            OBJECT_LABEL: meta["name"],
+        }
+        meta["labels"] = labels
+        if kind.namespaced:
+            meta.setdefault("namespace", self.namespace)
+        created = await self._api.create({**manifest, "metadata": meta})
+        handle = Handle(kind, meta.get("namespace", ""), meta["name"], created["metadata"]["uid"])
+        self._ours.handles.append(handle)
+        return handle
+
+    async def delete(self, handle: Handle) -> None:
+        """Delete an object of this check."""
+        await self._api.delete(handle)
+
+    async def read(self, handle: Handle) -> Obj:
+        """An object of this check as it is now."""
+        return await self._api.read(handle.kind, handle.name, handle.namespace, uid=handle.uid)
+
+    async def read_named(self, kind: Kind, name: str, namespace: str = "") -> Obj:
+        """Somebody else's object by name."""
+        return await self._api.read(kind, name, namespace)
+
+    async def list(self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None) -> list[Obj]:
+        """Objects of a kind."""
+        items, _version = await self._api.list(kind, namespace, labels=labels)
+        return items
+
+    async def get(self, path: str) -> Obj:
+        """The JSON object at a path that is no object of a kind, such as a discovery document."""
+        return await self._api.get(path)
+
+    async def show(self, handles: Iterable[Handle]) -> None:
+        """Ask for the server-printed table of these objects, for the transcript alone."""
+        kinds: dict[Kind, Handle] = {handle.kind: handle for handle in handles}
+        for kind, handle in kinds.items():
+            await self._api.table(kind, handle.namespace, labels=self._mine)
+
+    async def log(self, pod: Handle, container: str, *, end: str, within_s: float = 90) -> str:
+        """The log of a container up to the line ``end``, which proves that it is whole.
+
+        Raises:
+            StopProbe: the line did not arrive; the probe is undecided.
+        """
+        limit = self._lane.now + within_s
+        path = POD.path(pod.namespace, pod.name, "log")
+        expected = f"the log of {pod.name}/{container} ends with its last line"
+        try:
+            while True:
+                text = await waits.follow_log(self._api, path, (("container", container),), end=end, limit=limit)
+                if text is not None:
+                    return text
+                await self._lane.pause(0.5, limit=limit, waiting_for="the log's last line")
+        except TimeUp:
+            self._note(expected, "the last line never arrived", "undecided", f"no whole log within {within_s:g} s")
+            raise StopProbe from None
+
+    # -- waiting ------------------------------------------------------------------------------------------------
+
+    async def until(
+        self, target: waits.Target | Handle | list[Handle], condition: waits.Condition, *, expected: str, within_s: float
+    ) -> list[Obj]:
+        """Watch until the condition is met; returns the objects it was met with.
+
+        Raises:
+            StopProbe: it was not: failed if the cluster was seen in another state, undecided if nothing usable was
+                seen. The observation is made either way.
+        """
+        start = self._lane.now
+        seen = await self._watch(target, condition, expected, within_s)
+        state, took = seen.state, self._lane.now - start
+        if state.outcome == "met":
+            self._note(expected, f"{state.observed} ({took:.1f} s)", "passed", figures=state.figures)
+            return seen.objects
+        if state.outcome in ("blocked", "nothing"):
+            self._note(expected, state.observed, "undecided", f"{state.observed} within {within_s:g} s")
+        else:
+            late = f"not within {within_s:g} s" if seen.limit_reached else ""
+            self._note(expected, state.observed, "failed", late)
+        raise StopProbe
+
+    async def never(
+        self, target: waits.Target | Handle | list[Handle], condition: waits.Condition, *, expected: str, during_s: float
+    ) -> list[Obj]:
+        """Watch for a whole window in which the condition must not be met; returns the objects at its end.
+
+        There must be something to look at, at the start and at the end: an empty selection proves nothing.
+
+        Raises:
+            StopProbe: the condition was met (failed), or there was nothing to look at (undecided).
+        """
+        start = self._lane.now
+        seen = await self._watch(target, condition, expected, during_s)
+        state, took = seen.state, self._lane.now - start
+        if state.outcome in ("met", "wrong"):
+            self._note(expected, f"{state.observed} after {took:.1f} s", "failed", figures=state.figures)
+            raise StopProbe
+        if state.outcome != "waiting" or not seen.objects or took < during_s - 0.01:
+            self._note(expected, state.observed, "undecided", "nothing to look at for the whole window")
+            raise StopProbe
+        self._note(expected, f"{state.observed}, for {took:.0f} s", "passed", figures=state.figures)
+        return seen.objects
+
+    async def until_gone(self, handle: Handle, *, within_s: float) -> None:
+        """Watch until this object, by its uid, is gone.
+
+        Raises:
+            StopProbe: it is still there (failed).
+        """
+        start = self._lane.now
+        target = waits.Target(handle.kind, handle.namespace, {}, f"metadata.name={handle.name}")
+
+        def absent(objects: list[Obj]) -> State:
+            if any(obj["metadata"]["uid"] == handle.uid for obj in objects):
+                return State("waiting", f"{handle} is still there")
+            return State("met", f"{handle} is gone")
+
+        expected = f"{handle} goes away within {within_s:g} s"
+        seen = await self._watch(target, absent, expected, within_s)
+        if seen.state.outcome != "met":
+            self._note(expected, seen.state.observed, "failed")
+            raise StopProbe
+        try:
+            await self._api.read(handle.kind, handle.name, handle.namespace, uid=handle.uid)
+        except RefusedError as refused:
+            # an empty list alone proves nothing: the API must also say that it knows no such object
+            if refused.status == 404 and refused.reason == "NotFound" and handle.name in refused.message:
+                self._note(expected, f"{handle} is gone ({self._lane.now - start:.1f} s)", "passed")
+                return
+            raise
+        raise UndecidableError(f"{handle} is absent from the list, but can still be read")
+
+    async def _watch(
+        self, target: waits.Target | Handle | list[Handle], condition: waits.Condition, expected: str, limit_s: float
+    ) -> waits.WaitEnd:
+        wanted = [target] if isinstance(target, Handle) else target
+        checked = condition
+        if isinstance(wanted, list):
+            handles = wanted
+            uids = {handle.uid for handle in handles}
+
+            def checked(objects: list[Obj]) -> State:
+                mine = [obj for obj in objects if obj["metadata"]["uid"] in uids]
+                if len(mine) != len(uids):
+                    return State("nothing", f"{len(mine)} of {len(uids)} objects are there")
+                return condition(mine)
+
+            wanted = self._target(handles)
+        start = self._lane.now
+
+        def tell(observed: str) -> None:
+            self.tell(expected, observed, self._lane.now - start, limit_s)
+
+        return await waits.watch(
+            self._api, wanted, checked, limit=start + limit_s, waiting_for=expected, tell=tell
+        )
+
+    def _target(self, handles: list[Handle]) -> waits.Target:
+        first = handles[0]
+        if len(handles) == 1:
+            return waits.Target(first.kind, first.namespace, {RUN_LABEL: self._lane.run}, f"metadata.name={first.name}")
+        return waits.Target(first.kind, first.namespace, self._mine)
+
+    @property
+    def _mine(self) -> dict[str, str]:
+        return {RUN_LABEL: self._lane.run, CHECK_LABEL: self._requirement}
+
+    # -- stating ------------------------------------------------------------------------------------------------
+
+    def expect(
+        self, expected: str, observed: str, *, ok: bool, cause: str = "", figures: Mapping[str, str] | None = None
+    ) -> None:
+        """State a comparison of what the last exchanges showed.
+
+        Raises:
+            StopProbe: ``ok`` is False; the probe has failed.
+        """
+        self._note(expected, observed, "passed" if ok else "failed", cause, tuple((figures or {}).items()))
+        if not ok:
+            raise StopProbe
+
+    def undecided(self, expected: str, observed: str, cause: str) -> StopProbe:
+        """State that something could not be decided; the caller raises what this returns."""
+        self._note(expected, observed, "undecided", cause)
+        return StopProbe()
+
+    def _note(
+        self,
+        expected: str,
+        observed: str,
+        outcome: Outcome,
+        cause: str = "",
+        figures: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        asked = self._api.asked
+        # an observation rests on what was asked since the one before it, or on the same where nothing was
+        rests = asked[self._rested :] or asked[-1:]
+        self._rested = len(asked)
+        seen = Observation(
+            expected, observed, outcome, cause, tuple(RestsOn(lane=self._lane.name, n=n) for n in rests), figures
+        )
+        self.observations.append(seen)
+        self._lane.write(observation_data(seen))
+
+
+def observation_data(seen: Observation) -> ObservationData:
+    """The stored form of an observation."""
+    return ObservationData(
+        expected=seen.expected,
+        observed=seen.observed,
+        outcome=seen.outcome,
+        cause=seen.cause,
+        rests_on=list(seen.rests_on),
+        figures=dict(seen.figures),
+    )

@@ -1,0 +1,78 @@
+"""Discovery: what a cluster is and has, read in one lane before anything is written.
+
+Read-only. Lists no Secret and no workload of anybody; system components are asked for by the labels their charts set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from aiconform.engine import kinds
+from aiconform.engine.api import Api, Obj
+from aiconform.engine.facts import COMPONENTS, Facts, gather
+from aiconform.engine.undecidable import RefusedError
+
+if TYPE_CHECKING:
+    from aiconform.engine.kinds import Kind
+    from aiconform.engine.lane import Lane
+
+Answered = TypeVar("Answered")
+_APP_LABELS = ("app.kubernetes.io/name", "k8s-app", "app")
+
+
+async def discover(lane: Lane) -> Facts:
+    """Read what the cluster is and has.
+
+    Raises:
+        UndecidableError: the API server does not answer, or does not let us read its nodes.
+    """
+    api = Api(lane)
+    version = await api.get("/version")
+    nodes, _ = await api.list(kinds.NODE)
+    system = await api.read(kinds.NAMESPACE, "kube-system")
+    groups = await api.get("/apis")
+    gaps: list[str] = []
+    await _optional("the table of nodes", gaps, lambda: api.table(kinds.NODE))
+    served = {group.get("name") for group in groups.get("groups", []) if isinstance(group, dict)}
+    dra = "resource.k8s.io" in served
+    return gather(
+        version=version,
+        nodes=nodes,
+        system=system,
+        groups=groups,
+        device_classes=await _list(api, kinds.DEVICE_CLASS, gaps) if dra else [],
+        slices=await _list(api, kinds.RESOURCE_SLICE, gaps) if dra else [],
+        runtime_classes=await _list(api, kinds.RUNTIME_CLASS, gaps),
+        workloads=await _components(api, gaps),
+        gaps=tuple(gaps),
+    )
+
+
+async def _list(api: Api, kind: Kind, gaps: list[str], labels: str = "") -> list[Obj]:
+    async def ask() -> list[Obj]:
+        items, _ = await api.list(kind, selector=labels)
+        return items
+
+    return await _optional(kind.plural, gaps, ask) or []
+
+
+async def _components(api: Api, gaps: list[str]) -> list[Obj]:
+    found: dict[str, Obj] = {}
+    names = ",".join(sorted(COMPONENTS))
+    for label in _APP_LABELS:
+        for kind in (kinds.DAEMON_SET, kinds.DEPLOYMENT):
+            for item in await _list(api, kind, gaps, f"{label} in ({names})"):
+                found[item["metadata"]["uid"]] = item
+    return [found[uid] for uid in sorted(found)]
+
+
+async def _optional(what: str, gaps: list[str], ask: Callable[[], Awaitable[Answered]]) -> Answered | None:
+    """What can be read; what cannot is named in ``gaps`` and looked at by the needs of the checks."""
+    try:
+        return await ask()
+    except RefusedError as refused:
+        if refused.status in (403, 404):
+            gaps.append(f"{what}: {refused.status} {refused.reason}")
+            return None
+        raise

@@ -1,0 +1,77 @@
+"""The Kubernetes kinds that checks use, and the paths they live at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiconform.errors import InternalError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind served by the API.
+
+    Attributes:
+        api_version: ``v1`` or ``group/version``.
+        kind: as in manifests, ``Pod``.
+        plural: as in paths, ``pods``.
+        namespaced: whether its objects live in a namespace.
+    """
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The path of the collection, of an object, or of its subresource."""
+        root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"
+        parts = [root]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, subresource) if part]
+        return "/".join(parts)
+
+
+NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
+NODE = Kind("v1", "Node", "nodes", namespaced=False)
+POD = Kind("v1", "Pod", "pods")
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
+EVENT = Kind("events.k8s.io/v1", "Event", "events")
+DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets")
+DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+RUNTIME_CLASS = Kind("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", namespaced=False)
+DEVICE_CLASS = Kind("resource.k8s.io/v1", "DeviceClass", "deviceclasses", namespaced=False)
+RESOURCE_SLICE = Kind("resource.k8s.io/v1", "ResourceSlice", "resourceslices", namespaced=False)
+RESOURCE_CLAIM = Kind("resource.k8s.io/v1", "ResourceClaim", "resourceclaims")
+RESOURCE_CLAIM_TEMPLATE = Kind("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates")
+
+_KNOWN = {
+    (kind.api_version, kind.kind): kind
+    for kind in (
+        NAMESPACE,
+        NODE,
+        POD,
+        SERVICE_ACCOUNT,
+        EVENT,
+        DAEMON_SET,
+        DEPLOYMENT,
+        RUNTIME_CLASS,
+        DEVICE_CLASS,
+        RESOURCE_SLICE,
+        RESOURCE_CLAIM,
+        RESOURCE_CLAIM_TEMPLATE,
+    )
+}
+
+
+def of(manifest: dict[str, object]) -> Kind:
+    """The kind of a manifest.
+
+    Raises:
+        InternalError: if it is not in the table above.
+    """
+    key = (str(manifest.get("apiVersion")), str(manifest.get("kind")))
+    if key not in _KNOWN:
+        raise InternalError(f"{key[1]} of {key[0]} is not in engine/kinds.py")
+    return _KNOWN[key]

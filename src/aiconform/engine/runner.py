@@ -1,0 +1,159 @@
+"""Runs a plan on a live cluster and seals what was seen."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+from aiconform.cluster.connection import connect
+from aiconform.cluster.http import ClusterHttp
+from aiconform.engine.conduct import Outcome, PreflightError, compose, conduct, namespaces
+from aiconform.engine.events import Emit, RunFinished, RunStarted
+from aiconform.engine.live import Clock, Wire
+from aiconform.engine.planner import plan as make_plan
+from aiconform.engine.stage import LiveStage
+from aiconform.errors import AiconformError, UnreachableError
+from aiconform.evidence.redact import Redactor
+from aiconform.evidence.writer import BundleWriter
+
+if TYPE_CHECKING:
+    from aiconform.engine.model import Check
+    from aiconform.evidence.documents import Plan, Verdicts
+
+DEFAULT_IMAGES = {"probe": "docker.io/library/ubuntu:22.04"}
+"""Image by role; a run may name others. The probe image needs a shell and a C library, and no vendor's tools."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is asked to do.
+
+    Attributes:
+        requirements: ids; empty for all of the release.
+        output: directory of the run; the bundle goes to ``<output>/bundle``.
+        keep: leave the objects on the cluster.
+        run: the run's id; made if empty.
+        command: the command line, for the plan.
+    """
+
+    release: str
+    output: Path
+    requirements: tuple[str, ...] = ()
+    kubeconfig: Path | None = None
+    context: str | None = None
+    keep: bool = False
+    images: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to."""
+
+    verdicts: Verdicts
+    bundle: Path
+    root_sha256: str
+    exit_code: int
+
+
+class AbandonedError(AiconformError):
+    """A second interrupt ended the run before its clean-up was over."""
+
+    exit_code = 130
+
+
+def new_run_id() -> str:
+    """64 random bits."""
+    return secrets.token_hex(8)
+
+
+async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> RunResult:
+    """Run the checks against a cluster and write a sealed bundle.
+
+    The first SIGINT, SIGTERM or SIGHUP ends the probes; clean-up and sealing follow. The second ends everything.
+
+    Raises:
+        UsageError: unknown release or requirement, or an output that cannot be written.
+        UnreachableError: the cluster cannot be reached or refuses what is needed; nothing is left on it.
+        AbandonedError: interrupted twice; says how to remove the rest.
+    """
+    connection = connect(options.kubeconfig, options.context)
+    clock = Clock()
+    run_id = options.run or new_run_id()
+    plan = make_plan(
+        run=run_id,
+        release=options.release,
+        requirements=options.requirements,
+        checks=checks,
+        created=clock.wall(),
+        command=list(options.command),
+        server_ca_sha256=connection.ca_sha256,
+        images={**DEFAULT_IMAGES, **options.images},
+    )
+    bundle = options.output / "bundle"
+    writer = BundleWriter(bundle, wall=clock.wall, mono_us=clock.mono_us)
+    started = writer.commit_plan(plan).wall
+    emit(RunStarted(plan, bundle))
+    async with ClusterHttp(connection) as http:
+        stage = LiveStage(Wire(run_id, http, writer, Redactor(connection.secrets), clock))
+
+        async def work() -> Outcome:
+            return await conduct(stage, plan, checks, emit, keep=options.keep, side_by_side=True)
+
+        try:
+            outcome = await _until_told(stage, plan, work)
+        except PreflightError as refused:
+            # nothing was observed and nothing was changed: an unsealed bundle would only be litter
+            shutil.rmtree(bundle, ignore_errors=True)
+            raise UnreachableError(
+                refused.cause, details=[f"server {connection.server}"], hint="try kubectl get nodes with the same context"
+            ) from refused
+    verdicts = compose(plan, outcome, started=started, ended=writer.last_wall, keep=options.keep)
+    root = writer.seal(verdicts=verdicts, partial=outcome.partial)
+    emit(RunFinished(verdicts, bundle, root, clock.seconds()))
+    return RunResult(verdicts, bundle, root, verdicts.exit_code)
+
+
+async def _until_told(stage: LiveStage, plan: Plan, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Do the work; the first signal interrupts the stage, the second ends everything."""
+    result: list[Outcome] = []
+    abandoned = False
+
+    async def listen(scope: anyio.CancelScope) -> None:
+        nonlocal abandoned
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+            async for _ in signals:
+                if stage.interrupted:
+                    abandoned = True
+                    raise _SecondSignalError
+                stage.interrupt()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(listen, group.cancel_scope)
+            result.append(await work())
+            group.cancel_scope.cancel()
+    except* _SecondSignalError:
+        pass
+    except* PreflightError as refused:
+        raise refused.exceptions[0] from None
+    if abandoned or not result:
+        name = namespaces(plan.run)["restricted"]
+        raise AbandonedError(
+            "interrupted before the clean-up was over",
+            details=[f"namespace {name} may be left on the cluster"],
+            hint=f"kubectl delete namespace {name} --ignore-not-found",
+        )
+    return result[0]
+
+
+class _SecondSignalError(Exception):
+    """Ends the task group at once."""

@@ -1,0 +1,126 @@
+"""Where a run takes place: on a cluster, or in the log of an earlier run.
+
+The same code conducts both. A stage hands out lanes and says how the outside ends things early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import anyio
+
+from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT, Lane, ProbeCut
+from aiconform.engine.live import LiveLane, Wire
+from aiconform.engine.replay import ReplayLane, Substitute, as_recorded
+from aiconform.evidence.records import DeadlineData, NoteData
+
+if TYPE_CHECKING:
+    from aiconform.evidence.reader import Bundle
+
+Result = TypeVar("Result")
+Work = Callable[[], Awaitable[None]]
+
+
+class Stage(Protocol):
+    """See the module's text."""
+
+    run: str
+
+    def lane(self, name: str) -> Lane:
+        """The lane of this name; it exists once."""
+
+    async def bounded(self, lane: Lane, work: Work, *, limit_s: float) -> str:
+        """Do the work of a lane until it ends, its time is up, or the run is interrupted.
+
+        Returns:
+            Empty if it ended by itself, else what ended it (:data:`~aiconform.engine.lane.PROBE_LIMIT` or
+            :data:`~aiconform.engine.lane.INTERRUPTED`), which is recorded.
+        """
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was told to end early."""
+
+
+class LiveStage:
+    """A run on a cluster."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.run = wire.run
+        self._wire = wire
+        self._scopes: set[anyio.CancelScope] = set()
+        self._interrupted = False
+
+    @property
+    def interrupted(self) -> bool:
+        """See :class:`Stage`."""
+        return self._interrupted
+
+    def lane(self, name: str) -> LiveLane:
+        """See :class:`Stage`."""
+        return self._wire.lane(name)
+
+    def interrupt(self) -> None:
+        """End all bounded work now; clean-up, which is not bounded so, goes on."""
+        self._interrupted = True
+        for scope in list(self._scopes):
+            scope.cancel()
+
+    async def bounded(self, lane: Lane, work: Work, *, limit_s: float) -> str:
+        """See :class:`Stage`."""
+        with self._interruptible() as interrupt, anyio.move_on_after(limit_s) as limit:
+            await work()
+        if interrupt.cancelled_caught or (self._interrupted and limit.cancelled_caught):
+            lane.write(NoteData(text=INTERRUPTED))
+            return INTERRUPTED
+        if limit.cancelled_caught:
+            lane.write(DeadlineData(waiting_for=PROBE_LIMIT, limit_s=limit_s))
+            return PROBE_LIMIT
+        return ""
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[anyio.CancelScope]:
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            if self._interrupted:
+                scope.cancel()
+            try:
+                yield scope
+            finally:
+                self._scopes.discard(scope)
+
+
+class ReplayStage:
+    """An earlier run, read back from its bundle."""
+
+    def __init__(self, bundle: Bundle, substitute: Substitute = as_recorded) -> None:
+        self.run = bundle.plan.run
+        self._bundle = bundle
+        self._substitute = substitute
+        self.lanes: dict[str, ReplayLane] = {}
+        self._interrupted = False
+
+    @property
+    def interrupted(self) -> bool:
+        """See :class:`Stage`."""
+        return self._interrupted
+
+    def lane(self, name: str) -> ReplayLane:
+        """See :class:`Stage`."""
+        records = self._bundle.lanes.get(name, [])
+        self.lanes[name] = ReplayLane(name, self.run, records, self._bundle.blob, self._substitute)
+        return self.lanes[name]
+
+    async def bounded(self, lane: Lane, work: Work, *, limit_s: float) -> str:
+        """See :class:`Stage`."""
+        try:
+            await work()
+        except ProbeCut as cut:
+            if cut.why == INTERRUPTED:
+                lane.write(NoteData(text=INTERRUPTED))
+            else:
+                lane.write(DeadlineData(waiting_for=PROBE_LIMIT, limit_s=limit_s))
+            return cut.why
+        return ""

@@ -1,0 +1,148 @@
+"""Waits: watch a selection of objects until a condition holds, or for as long as it must not.
+
+Nothing is sampled: a list, then a watch from its resourceVersion, and again when the watch ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiconform.engine.api import Api, Obj, selectors
+from aiconform.engine.lane import Ask, TimeUp
+from aiconform.engine.model import State
+from aiconform.engine.undecidable import RefusedError, UndecidableError, UnusableError
+from aiconform.evidence.strictjson import StrictJSONError, loads
+
+if TYPE_CHECKING:
+    from aiconform.engine.kinds import Kind
+
+Condition = Callable[[list[Obj]], State]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A selection of objects to watch."""
+
+    kind: Kind
+    namespace: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    fields: str = ""
+
+
+@dataclass(frozen=True)
+class WaitEnd:
+    """How a wait ended: by the condition (``limit_reached`` False) or by its limit, and what was seen last."""
+
+    state: State
+    objects: list[Obj]
+    limit_reached: bool
+
+
+async def watch(
+    api: Api, target: Target, condition: Condition, *, limit: float, waiting_for: str, tell: Tell
+) -> WaitEnd:
+    """Watch until the condition is met or wrong, or until ``limit`` (seconds since the run began).
+
+    Raises:
+        UndecidableError: the selection cannot be watched.
+    """
+    state = State("nothing", "nothing was seen")
+    objects: list[Obj] = []
+    try:
+        # closed explicitly: a watch left open by an abandoned generator would end at an unrecorded moment
+        async with aclosing(_snapshots(api, target, limit=limit, waiting_for=waiting_for)) as snapshots:
+            async for seen in snapshots:
+                objects = seen
+                state = condition(objects)
+                tell(state.observed)
+                if state.outcome in ("met", "wrong"):
+                    return WaitEnd(state, objects, limit_reached=False)
+    except TimeUp:
+        pass
+    return WaitEnd(state, objects, limit_reached=True)
+
+
+async def _snapshots(api: Api, target: Target, *, limit: float, waiting_for: str) -> AsyncGenerator[list[Obj], None]:
+    while True:
+        items, version = await api.list(target.kind, target.namespace, labels=target.labels, fields=target.fields)
+        known = {item["metadata"]["uid"]: item for item in items}
+        yield _sorted(known)
+        remaining = max(1, int(limit - api.lane.now) + 1)
+        query = (
+            *selectors(target.labels, target.fields),
+            ("watch", "true"),
+            ("resourceVersion", version),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", str(remaining)),
+        )
+        ask = Ask("GET", target.kind.path(target.namespace), query)
+        async with api.lane.stream(ask) as stream:
+            api.asked.append(stream.n)
+            ended = False
+            while not ended:
+                piece = await stream.next(limit=limit, waiting_for=waiting_for)
+                if piece.body:
+                    if stream.status != 200:
+                        raise RefusedError(f"watch {target.kind.plural}", stream.status, "", "")
+                    changed, ended = _apply(api, target, known, piece.body)
+                    if changed:
+                        yield _sorted(known)
+                ended = ended or bool(piece.end)
+        await api.lane.pause(0.2, limit=limit, waiting_for=waiting_for)
+
+
+def _apply(api: Api, target: Target, known: dict[str, Obj], line: bytes) -> tuple[bool, bool]:
+    """Apply a watch event to what is known; returns whether that changed, and whether the watch is over."""
+    try:
+        event = loads(line)
+    except StrictJSONError as problem:
+        raise UnusableError(f"watch of {target.kind.plural}: an event is no JSON: {problem}") from problem
+    if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
+        raise UnusableError(f"watch of {target.kind.plural}: an event has no object")
+    what, obj = event.get("type"), event["object"]
+    if what == "BOOKMARK":
+        return False, False
+    if what == "ERROR":
+        if obj.get("code") == 410:
+            return False, True
+        raise RefusedError(f"watch {target.kind.plural}", int(obj.get("code") or 0), str(obj.get("reason")), "")
+    # a DELETED event carries the object's last state; its labels may be gone with it, so they are not asked for
+    labels = target.labels if what != "DELETED" else None
+    api.verified(obj, target.kind, target.namespace, labels=labels)
+    if what == "DELETED":
+        known.pop(obj["metadata"]["uid"], None)
+    elif what in ("ADDED", "MODIFIED"):
+        known[obj["metadata"]["uid"]] = obj
+    else:
+        raise UnusableError(f"watch of {target.kind.plural}: unknown event type {what}")
+    return True, False
+
+
+def _sorted(known: dict[str, Obj]) -> list[Obj]:
+    return sorted(known.values(), key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
+
+
+async def follow_log(api: Api, path: str, query: tuple[tuple[str, str], ...], *, end: str, limit: float) -> str | None:
+    """Follow a log until the line ``end``; returns the text before it, or None if the log ended without it.
+
+    Raises:
+        TimeUp: at the limit.
+        UndecidableError: the log cannot be read.
+    """
+    text: list[str] = []
+    async with api.lane.stream(Ask("GET", path, (*query, ("follow", "true")), "text/plain, */*")) as stream:
+        api.asked.append(stream.n)
+        while True:
+            piece = await stream.next(limit=limit, waiting_for="the log's last line")
+            if stream.status != 200:
+                raise UndecidableError(f"log {path}: answered {stream.status or 'nothing'}: {piece.body.decode(errors='replace')}")
+            line = piece.body.decode("utf-8", "replace").rstrip("\n")
+            if line == end:
+                return "\n".join(text)
+            if piece.end:
+                return None
+            text.append(line)
