@@ -18,6 +18,8 @@ MAX_LINES = 60
 MAX_ROWS = 40
 MAX_EVENTS = 12
 MAX_CELL = 200
+MAX_FLAT = 88
+"""Longest line, in characters, that an object or a list is written on."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def shown_body(data: bytes, label: str) -> Shown:
             return table
     if isinstance(parsed, dict | list):
         # Pretty-printing changes the length, so what is left out is counted in what is shown.
-        return _cut(json.dumps(parsed, indent=2, ensure_ascii=False), label)
+        return _cut(_pretty(parsed, ""), label)
     return _cut(decode(data), label)
 
 
@@ -64,7 +66,7 @@ def shown_stream(chunks: Sequence[Chunk], blob: Callable[[str], bytes]) -> Shown
     if pieces and len(events) == len(pieces):
         return _events(events)
     if pieces:
-        return _cut(decode(b"".join(data for _, data in pieces)), "stream")
+        return _cut(decode(b"".join(data.rstrip(b"\n") + b"\n" for _, data in pieces)), "stream")
     return None
 
 
@@ -81,6 +83,20 @@ def _parse(data: bytes) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError):
         return None
+
+
+def _pretty(value: Any, indent: str) -> str:
+    """JSON for reading: indented, but whatever fits on a line stays on one."""
+    flat = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(flat) <= MAX_FLAT or not value or not isinstance(value, dict | list):
+        return flat
+    inner = indent + "  "
+    if isinstance(value, list):
+        parts, ends = [_pretty(item, inner) for item in value], "[]"
+    else:
+        named = ((json.dumps(name, ensure_ascii=False), item) for name, item in value.items())
+        parts, ends = [f"{name}: {_pretty(item, inner)}" for name, item in named], "{}"
+    return f"{ends[0]}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{ends[1]}"
 
 
 def _cut(text: str, label: str) -> Shown:

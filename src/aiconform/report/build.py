@@ -37,6 +37,7 @@ EXIT_MEANINGS = {
     130: "the run was interrupted before its end",
 }
 MAX_MARKS = 150
+MAX_MEASURED = 100
 
 
 def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
@@ -220,12 +221,11 @@ def _citation(scribe: Transcriber, cited: RestsOn) -> Citation:
 
 
 def _summary(probes: Sequence[ProbeView]) -> str:
-    """The measured values where there are any, else what was observed first."""
+    """The first measured values that fit on a line, else what was observed first."""
     seen = [observation for probe in probes for observation in probe.observations]
-    figures = next((observation.figures for observation in seen if observation.figures), ())
-    if figures:
-        return one_line(", ".join(f"{name} {value}" for name, value in figures[:3]), 160)
-    return one_line(seen[0].observed, 160) if seen else ""
+    measured = (", ".join(f"{name} {value}" for name, value in observation.figures) for observation in seen)
+    short = next((line for line in measured if line and len(line) <= MAX_MEASURED), "")
+    return one_line(short or seen[0].observed, 160) if seen else ""
 
 
 def _groups(probes: Sequence[ProbeView]) -> tuple[Group, ...]:

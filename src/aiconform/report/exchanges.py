@@ -138,6 +138,7 @@ def runs(found: Sequence[Exchange], apart: frozenset[tuple[str, int]]) -> list[R
         last = groups[-1][-1] if groups else None
         if (
             last is not None
+            and not exchange.is_write
             and (exchange.lane, exchange.n) not in apart
             and (last.lane, last.n) not in apart
             and (last.request.method, last.target, last.status)

@@ -91,4 +91,4 @@ def _utc(stamp: str) -> str:
 
 def _lower_first(words: str) -> str:
     """Lower the first letter for use inside a sentence, unless the word is an abbreviation."""
-    return words[:1].lower() + words[1:] if words[1:2].islower() else words
+    return words[:1].lower() + words[1:] if words[1:2].islower() or words[1:2] == " " else words
