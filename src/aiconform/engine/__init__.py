@@ -1,1 +1,26 @@
-"""Runs checks: context, planner, runner, judge, record and replay."""
+"""Runs checks: context, planner, runner, judge, record and replay.
+
+The names that check modules use are here; the rest is found in the modules.
+"""
+
+from aiconform.engine.api import Handle
+from aiconform.engine.context import Context, StopProbe
+from aiconform.engine.facts import AcceleratorNode, DraDriver, Facts
+from aiconform.engine.model import Check, Observation, Probe, State, Unmet
+from aiconform.engine.undecidable import RefusedError, UndecidableError
+
+__all__ = [
+    "AcceleratorNode",
+    "Check",
+    "Context",
+    "DraDriver",
+    "Facts",
+    "Handle",
+    "Observation",
+    "Probe",
+    "RefusedError",
+    "State",
+    "StopProbe",
+    "UndecidableError",
+    "Unmet",
+]

@@ -150,7 +150,12 @@ class Context:
     # -- waiting ------------------------------------------------------------------------------------------------
 
     async def until(
-        self, target: waits.Target | Handle | list[Handle], condition: waits.Condition, *, expected: str, within_s: float
+        self,
+        target: waits.Target | Handle | list[Handle],
+        condition: waits.Condition,
+        *,
+        expected: str,
+        within_s: float,
     ) -> list[Obj]:
         """Watch until the condition is met; returns the objects it was met with.
 
@@ -172,7 +177,12 @@ class Context:
         raise StopProbe
 
     async def never(
-        self, target: waits.Target | Handle | list[Handle], condition: waits.Condition, *, expected: str, during_s: float
+        self,
+        target: waits.Target | Handle | list[Handle],
+        condition: waits.Condition,
+        *,
+        expected: str,
+        during_s: float,
     ) -> list[Obj]:
         """Watch for a whole window in which the condition must not be met; returns the objects at its end.
 
@@ -243,9 +253,7 @@ class Context:
         def tell(observed: str) -> None:
             self.tell(expected, observed, self._lane.now - start, limit_s)
 
-        return await waits.watch(
-            self._api, wanted, checked, limit=start + limit_s, waiting_for=expected, tell=tell
-        )
+        return await waits.watch(self._api, wanted, checked, limit=start + limit_s, waiting_for=expected, tell=tell)
 
     def _target(self, handles: list[Handle]) -> waits.Target:
         first = handles[0]

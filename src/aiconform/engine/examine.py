@@ -60,9 +60,7 @@ async def examine(run: Examination, check: Check, planned: PlannedCheck) -> Chec
     left: list[str] = []
     try:
         for number, probe in enumerate(check.probes, 1):
-            run.emit(
-                ProbeStarted(check.requirement, probe.id, probe.title, number, len(check.probes), probe.timeout_s)
-            )
+            run.emit(ProbeStarted(check.requirement, probe.id, probe.title, number, len(check.probes), probe.timeout_s))
             probes.append(await _probe(run, check, probe, ours, {seen.id: seen for seen in probes}))
             run.emit(ProbeFinished(check.requirement, probes[-1]))
     finally:

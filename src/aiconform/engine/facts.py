@@ -277,7 +277,9 @@ def _mark(simulated: str) -> str:
 
 
 def _components(nodes: list[Obj], workloads: list[Obj]) -> Iterable[ComponentFacts]:
-    runtimes = sorted({str((node.get("status", {}).get("nodeInfo") or {}).get("containerRuntimeVersion", "")) for node in nodes})
+    runtimes = sorted(
+        {str((node.get("status", {}).get("nodeInfo") or {}).get("containerRuntimeVersion", "")) for node in nodes}
+    )
     for runtime in runtimes:
         name, _, version = runtime.partition("://")
         if version:

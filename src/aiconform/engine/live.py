@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from aiconform.evidence.writer import BundleWriter
 
 
-
 class Clock:
     """Monotonic time since the run began, and wall time for people."""
 

@@ -66,11 +66,17 @@ def replay(bundle: Bundle, checks: Mapping[str, Check], substitute: Substitute =
     """
     stage = ReplayStage(bundle, substitute)
     kept = any(record.data.get("text") == KEPT for record in bundle.lanes.get("cleanup", []))
-    planned = {check.requirement: checks[check.requirement] for check in bundle.plan.checks if check.probes and check.requirement in checks}
+    planned = {
+        check.requirement: checks[check.requirement]
+        for check in bundle.plan.checks
+        if check.probes and check.requirement in checks
+    }
 
     async def work() -> Verdicts:
         outcome = await conduct(stage, bundle.plan, planned, lambda _: None, keep=kept, side_by_side=False)
-        ended = next((r.wall for r in bundle.lanes.get("run", []) if r.data.get("text") == ENDED), bundle.records[-2].wall)
+        ended = next(
+            (r.wall for r in bundle.lanes.get("run", []) if r.data.get("text") == ENDED), bundle.records[-2].wall
+        )
         return compose(bundle.plan, outcome, started=bundle.records[0].wall, ended=ended, keep=kept)
 
     verdicts = anyio.run(work)

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 
-from aiconform.engine.lane import CUT, INTERRUPTED, PROBE_LIMIT, Answer, Ask, Divergence, Piece, ProbeCut, Stream, TimeUp
+from aiconform.engine.lane import (
+    CUT,
+    INTERRUPTED,
+    PROBE_LIMIT,
+    Answer,
+    Ask,
+    Divergence,
+    Piece,
+    ProbeCut,
+    Stream,
+    TimeUp,
+)
 from aiconform.engine.lane import audit_id as expected_audit_id
 from aiconform.evidence.records import ChunkData, DeadlineData, NoteData, RequestData, ResponseData
 
@@ -25,7 +36,9 @@ Substitute = Callable[["Record", RequestData, ResponseData, bytes], tuple[Respon
 """Replaces an answer in a replay: given its request record, request, response and body."""
 
 
-def as_recorded(_record: Record, _request: RequestData, response: ResponseData, body: bytes) -> tuple[ResponseData, bytes]:
+def as_recorded(
+    _record: Record, _request: RequestData, response: ResponseData, body: bytes
+) -> tuple[ResponseData, bytes]:
     """The answer as it was."""
     return response, body
 
@@ -133,7 +146,9 @@ class ReplayLane:
         asked = (ask.method, ask.path, ask.query, ask.accept, ask.body, stream)
         logged = (recorded.method, recorded.path, tuple(recorded.query), recorded.accept, body, recorded.stream)
         if asked != logged:
-            raise Divergence(f"{self._where()}: asks {ask.method} {ask.path}, the log has {recorded.method} {recorded.path}")
+            raise Divergence(
+                f"{self._where()}: asks {ask.method} {ask.path}, the log has {recorded.method} {recorded.path}"
+            )
         if recorded.audit_id != expected_audit_id(self.run, self.name, record.n):
             raise Divergence(f"{self._where()}: Audit-ID {recorded.audit_id} is not of this run and place")
         return record, recorded
@@ -151,7 +166,9 @@ class ReplayLane:
         try:
             payload = kind.model_validate(record.data)
         except ValueError as problem:
-            raise Divergence(f"{self._where()}: the log has a {record.type}, the check makes a {kind.__name__}") from problem
+            raise Divergence(
+                f"{self._where()}: the log has a {record.type}, the check makes a {kind.__name__}"
+            ) from problem
         self._next += 1
         self._now = record.mono / 1e6
         return payload

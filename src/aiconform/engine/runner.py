@@ -114,7 +114,9 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
             # nothing was observed and nothing was changed: an unsealed bundle would only be litter
             shutil.rmtree(bundle, ignore_errors=True)
             raise UnreachableError(
-                refused.cause, details=[f"server {connection.server}"], hint="try kubectl get nodes with the same context"
+                refused.cause,
+                details=[f"server {connection.server}"],
+                hint="try kubectl get nodes with the same context",
             ) from refused
     verdicts = compose(plan, outcome, started=started, ended=writer.last_wall, keep=options.keep)
     root = writer.seal(verdicts=verdicts, partial=outcome.partial)

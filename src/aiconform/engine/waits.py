@@ -139,7 +139,9 @@ async def follow_log(api: Api, path: str, query: tuple[tuple[str, str], ...], *,
         while True:
             piece = await stream.next(limit=limit, waiting_for="the log's last line")
             if stream.status != 200:
-                raise UndecidableError(f"log {path}: answered {stream.status or 'nothing'}: {piece.body.decode(errors='replace')}")
+                raise UndecidableError(
+                    f"log {path}: answered {stream.status or 'nothing'}: {piece.body.decode(errors='replace')}"
+                )
             line = piece.body.decode("utf-8", "replace").rstrip("\n")
             if line == end:
                 return "\n".join(text)

@@ -1,0 +1,170 @@
+"""Probe pods: their manifests, and the conditions that waits look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiconform.checks._kit.script import Script
+from aiconform.engine import Context, State
+
+Obj = dict[str, Any]
+
+DEADLINE_S = 900
+"""No probe pod outlives this, whatever becomes of us."""
+
+_NO_ROOM = "Insufficient"
+_IMAGE_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_START_TROUBLE = frozenset({"CreateContainerError", "CreateContainerConfigError", "RunContainerError"})
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of a probe pod: a script, and what it asks for."""
+
+    name: str
+    script: Script
+    limits: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[str, ...] = ()
+
+
+def pod(
+    ctx: Context,
+    hint: str,
+    *containers: Container,
+    node: str = "",
+    runtime_class: str = "",
+    claims: Mapping[str, Mapping[str, str]] | None = None,
+    root: bool = False,
+) -> Obj:
+    """The manifest of a probe pod.
+
+    Args:
+        node: pin it there by its hostname label, so that the scheduler still decides whether it fits.
+        claims: pod-level resource claims by name, each with its source.
+        root: run as the image's root user with the runtime's default capabilities, for probes that try to break out;
+            needs a namespace of the baseline standard. Otherwise the pod meets the restricted standard.
+    """
+    spec: Obj = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": DEADLINE_S,
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "containers": [_container(ctx, container, root=root) for container in containers],
+        "tolerations": [{"key": key, "operator": "Exists"} for key in _accelerator_taints(ctx)],
+    }
+    if not root:
+        spec["securityContext"] = {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+    if node:
+        spec["nodeSelector"] = {"kubernetes.io/hostname": node}
+    if runtime_class:
+        spec["runtimeClassName"] = runtime_class
+    if claims:
+        spec["resourceClaims"] = [{"name": name, **source} for name, source in claims.items()]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ctx.name(hint)}, "spec": spec}
+
+
+def _container(ctx: Context, container: Container, *, root: bool) -> Obj:
+    resources: Obj = {
+        "requests": {"cpu": "10m", "memory": "16Mi", **container.limits},
+        "limits": {"cpu": "500m", "memory": "128Mi", **container.limits},
+    }
+    if container.claims:
+        resources["claims"] = [{"name": name} for name in container.claims]
+    result: Obj = {
+        "name": container.name,
+        "image": ctx.image("probe"),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", container.script.text],
+        "env": [{"name": name, "value": value} for name, value in container.env.items()],
+        "resources": resources,
+    }
+    if not root:
+        result["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return result
+
+
+def _accelerator_taints(ctx: Context) -> list[str]:
+    return sorted({found.resource for found in ctx.facts.accelerators})
+
+
+def running(objects: list[Obj]) -> State:
+    """Every pod runs (or has run to its end), all at the same time."""
+    states = [_state(found) for found in objects]
+    for outcome in ("wrong", "blocked", "waiting"):
+        for state in states:
+            if state.outcome == outcome:
+                return state
+    where = ", ".join(sorted({str(found["spec"].get("nodeName")) for found in objects}))
+    return State("met", f"{len(objects)} of {len(objects)} pods run on {where}")
+
+
+def _state(found: Obj) -> State:
+    name, status = found["metadata"]["name"], found.get("status", {})
+    phase = status.get("phase")
+    if phase in ("Running", "Succeeded") and found["spec"].get("nodeName"):
+        return State("met", f"{name} runs")
+    if phase == "Failed":
+        return State("wrong", f"{name} failed: {status.get('reason', '')} {status.get('message', '')}".strip())
+    for container in status.get("containerStatuses") or []:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        why = f"{name}: {waiting.get('reason')}: {waiting.get('message', '')}"
+        if waiting.get("reason") in _IMAGE_TROUBLE:
+            return State("blocked", why)
+        if waiting.get("reason") in _START_TROUBLE:
+            return State("waiting", why)
+    refusal = unschedulable_message(found)
+    if _NO_ROOM in refusal:
+        # somebody else may hold it: that says nothing about the requirement
+        return State("blocked", f"{name} does not fit: {refusal}")
+    return State("waiting", f"{name} is {phase or 'not seen'}" + (f": {refusal}" if refusal else ""))
+
+
+def started(objects: list[Obj]) -> State:
+    """Some pod was given a node, or runs: what must not happen to one that is refused."""
+    for found in objects:
+        node = found["spec"].get("nodeName")
+        if node or found.get("status", {}).get("phase") not in (None, "Pending"):
+            return State("met", f"{found['metadata']['name']} was given node {node}")
+    if not objects:
+        return State("nothing", "no pod to look at")
+    refusals = "; ".join(filter(None, (unschedulable_message(found) for found in objects)))
+    return State("waiting", f"{len(objects)} pending, none bound" + (f": {refusals}" if refusals else ""))
+
+
+def refused_for(*words: str) -> Any:
+    """A condition: the scheduler says that each pod does not fit, in a message that names all of ``words``."""
+
+    def refused(objects: list[Obj]) -> State:
+        for found in objects:
+            name = found["metadata"]["name"]
+            if found["spec"].get("nodeName"):
+                return State("wrong", f"{name} was given node {found['spec']['nodeName']}")
+            message = unschedulable_message(found)
+            if not message or not all(word in message for word in words):
+                return State("waiting", f"{name}: {message or 'no word from the scheduler yet'}")
+        return State("met", f"Unschedulable: {unschedulable_message(objects[0])}")
+
+    return refused
+
+
+def unschedulable_message(found: Obj) -> str:
+    """The scheduler's words on why a pod does not fit; empty if it has said nothing."""
+    for condition in found.get("status", {}).get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            if condition.get("reason") == "Unschedulable":
+                return str(condition.get("message", ""))
+    return ""
+
+
+def node_of(found: Obj) -> str:
+    """The node a pod runs on."""
+    return str(found["spec"].get("nodeName", ""))
