@@ -20,15 +20,14 @@ class AcceleratorKind:
         resource: the extended resource.
         device_glob: device nodes of single devices in a container, as a shell pattern.
         tool: the vendor's tool that the node injects into containers.
-        driver_command, uuid_command, product_command: shell commands that print the driver's version, the UUID and the
-            product of each device the container holds, one a line.
+        driver_command, uuid_command, product_command, pci_command: shell commands that print the driver's version, and
+            the UUID, product and PCI address of each device the container holds, one a line.
         runtime_command: a shell command that prints the version of the runtime API (CUDA for NVIDIA).
         health_command: a shell command that exits 0 if the devices answer.
         driver_label, runtime_label: node labels that advertise both versions.
         product_label, count_label, replicas_label, sharing_strategy_label: node labels on the devices.
         runtime_classes: RuntimeClasses that give containers access.
         visible_devices: environment variables by which an image or a pod asks a permissive runtime for devices.
-        proc_paths: directories of the driver in /proc that describe devices.
     """
 
     resource: str
@@ -38,6 +37,7 @@ class AcceleratorKind:
     driver_command: str
     uuid_command: str
     product_command: str
+    pci_command: str
     runtime_command: str
     health_command: str
     driver_label: str
@@ -48,7 +48,6 @@ class AcceleratorKind:
     sharing_strategy_label: str
     runtime_classes: tuple[str, ...]
     visible_devices: tuple[str, ...]
-    proc_paths: tuple[str, ...]
 
 
 NVIDIA: Final = AcceleratorKind(
@@ -59,6 +58,7 @@ NVIDIA: Final = AcceleratorKind(
     driver_command="nvidia-smi --query-gpu=driver_version --format=csv,noheader",
     uuid_command="nvidia-smi --query-gpu=uuid --format=csv,noheader",
     product_command="nvidia-smi --query-gpu=name --format=csv,noheader",
+    pci_command="nvidia-smi --query-gpu=pci.bus_id --format=csv,noheader",
     runtime_command="nvidia-smi | sed -n 's/.*CUDA Version: *\\([0-9.]*\\).*/\\1/p'",
     health_command="nvidia-smi",
     driver_label="nvidia.com/cuda.driver-version.full",
@@ -69,7 +69,6 @@ NVIDIA: Final = AcceleratorKind(
     sharing_strategy_label="nvidia.com/gpu.sharing-strategy",
     runtime_classes=("nvidia", "nvidia-cdi", "nvidia-legacy"),
     visible_devices=("NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"),
-    proc_paths=("/proc/driver/nvidia/gpus",),
 )
 
 KINDS: Final = (NVIDIA,)

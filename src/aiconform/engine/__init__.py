@@ -8,10 +8,12 @@ from aiconform.engine.context import Context, StopProbe
 from aiconform.engine.facts import AcceleratorNode, DraDriver, Facts
 from aiconform.engine.model import Check, Observation, Probe, State, Unmet
 from aiconform.engine.undecidable import RefusedError, UndecidableError
+from aiconform.engine.waits import Condition
 
 __all__ = [
     "AcceleratorNode",
     "Check",
+    "Condition",
     "Context",
     "DraDriver",
     "Facts",

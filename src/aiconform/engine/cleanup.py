@@ -39,9 +39,9 @@ async def remove(lane: Lane, handles: Sequence[Handle], emit: Emit, *, within_s:
             left.append(f"{handle} ({problem.cause})")
     for number, handle in enumerate(pending):
         emit(CleaningUp(len(removed), [str(waiting) for waiting in pending[number:]]))
-        problem = await _gone(api, handle, limit)
-        if problem:
-            left.append(f"{handle} ({problem})")
+        why_not = await _gone(api, handle, limit)
+        if why_not:
+            left.append(f"{handle} ({why_not})")
         else:
             removed.append(str(handle))
     return CleanupData(removed=removed, left=left)

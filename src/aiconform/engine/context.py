@@ -113,7 +113,7 @@ class Context:
         """Somebody else's object by name."""
         return await self._api.read(kind, name, namespace)
 
-    async def list(self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None) -> list[Obj]:
+    async def all(self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None) -> list[Obj]:
         """Objects of a kind."""
         items, _version = await self._api.list(kind, namespace, labels=labels)
         return items
@@ -236,24 +236,15 @@ class Context:
         self, target: waits.Target | Handle | list[Handle], condition: waits.Condition, expected: str, limit_s: float
     ) -> waits.WaitEnd:
         wanted = [target] if isinstance(target, Handle) else target
-        checked = condition
         if isinstance(wanted, list):
-            handles = wanted
-            uids = {handle.uid for handle in handles}
-
-            def checked(objects: list[Obj]) -> State:
-                mine = [obj for obj in objects if obj["metadata"]["uid"] in uids]
-                if len(mine) != len(uids):
-                    return State("nothing", f"{len(mine)} of {len(uids)} objects are there")
-                return condition(mine)
-
-            wanted = self._target(handles)
+            condition = _only(wanted, condition)
+            wanted = self._target(wanted)
         start = self._lane.now
 
         def tell(observed: str) -> None:
             self.tell(expected, observed, self._lane.now - start, limit_s)
 
-        return await waits.watch(self._api, wanted, checked, limit=start + limit_s, waiting_for=expected, tell=tell)
+        return await waits.watch(self._api, wanted, condition, limit=start + limit_s, waiting_for=expected, tell=tell)
 
     def _target(self, handles: list[Handle]) -> waits.Target:
         first = handles[0]
@@ -301,6 +292,19 @@ class Context:
         )
         self.observations.append(seen)
         self._lane.write(observation_data(seen))
+
+
+def _only(handles: list[Handle], condition: waits.Condition) -> waits.Condition:
+    """The condition on exactly these objects; where one of them is missing there is nothing to judge."""
+    uids = {handle.uid for handle in handles}
+
+    def checked(objects: list[Obj]) -> State:
+        mine = [obj for obj in objects if obj["metadata"]["uid"] in uids]
+        if len(mine) != len(uids):
+            return State("nothing", f"{len(mine)} of {len(uids)} objects are there")
+        return condition(mine)
+
+    return checked
 
 
 def observation_data(seen: Observation) -> ObservationData:

@@ -19,12 +19,13 @@ from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, Divergence, Lane, ProbeCut
 from aiconform.engine.undecidable import UndecidableError
 from aiconform.evidence.documents import CheckVerdict, PlannedCheck, ProbeVerdict
-from aiconform.evidence.records import CleanupData, NoteData, VerdictData
+from aiconform.evidence.records import NoteData, VerdictData
 
 if TYPE_CHECKING:
     from aiconform.engine.facts import Facts
     from aiconform.engine.model import Check, Probe, Unmet
     from aiconform.engine.stage import Stage
+    from aiconform.evidence.records import Outcome
 
 BEGINS = "begins"
 KEPT = "kept on request"
@@ -143,7 +144,7 @@ async def _ask(stage: Stage, lane: Lane, probe: Probe, ctx: Context) -> Judgemen
 
 
 def _skipped(lane: Lane, probe: str, why: Judgement) -> ProbeVerdict:
-    outcome = "n/a" if why.outcome == "n/a" else "not run"
+    outcome: Outcome = "n/a" if why.outcome == "n/a" else "not run"
     lane.write(VerdictData(subject=probe, outcome=outcome, reason=why.reason))
     return ProbeVerdict(id=probe, lane=lane.name, outcome=outcome, reason=why.reason)
 
@@ -183,6 +184,3 @@ def _conclude(
 
 def _us(lane: Lane) -> int:
     return round(lane.now * 1e6)
-
-
-__all__ = ["BEGINS", "KEPT", "CleanupData", "Examination", "examine", "not_run", "unmet"]

@@ -47,7 +47,7 @@ class AcceleratorNode:
     Attributes:
         resource: the extended resource, ``nvidia.com/gpu``.
         allocatable: how many of it pods can have.
-        kind: what the vendor table knows of it; None where it is not in the table.
+        kind: what the vendor table knows of it; resources that it does not know are not listed.
         replicas: how many times each device is offered; 1 where devices are exclusive.
         strategy: the sharing strategy the node's labels name, or empty.
         virtual: why the devices are known to be virtual, or empty.
@@ -57,7 +57,7 @@ class AcceleratorNode:
     node: str
     resource: str
     allocatable: int
-    kind: AcceleratorKind | None
+    kind: AcceleratorKind
     product: str
     physical: int
     replicas: int

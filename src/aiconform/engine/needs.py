@@ -71,3 +71,18 @@ def first(found: Iterable[AcceleratorNode], choose: Choose) -> AcceleratorNode:
 def dra_driver(facts: Facts) -> DraDriver | None:
     """The DRA driver a check uses: the one with most devices, first by name."""
     return max(facts.dra, key=lambda driver: driver.devices, default=None)
+
+
+def dra(facts: Facts) -> Unmet | None:
+    """Some DRA driver offers devices that pods can reach."""
+    if facts.dra:
+        return None
+    if facts.gaps:
+        return Unmet("undecided", f"cannot tell whether a DRA driver offers devices: {'; '.join(facts.gaps)}")
+    return Unmet("not run", "no DRA driver offers a device on a usable node; the API alone shows no allocation")
+
+
+def holds_dra(facts: Facts) -> frozenset[str]:
+    """The devices of the driver that :func:`dra_driver` chooses."""
+    driver = dra_driver(facts)
+    return frozenset({driver.name} if driver else ())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiconform.checks._kit.script import Script
-from aiconform.engine import Context, State
+from aiconform.engine import Condition, Context, State
 
 Obj = dict[str, Any]
 
@@ -140,7 +140,7 @@ def started(objects: list[Obj]) -> State:
     return State("waiting", f"{len(objects)} pending, none bound" + (f": {refusals}" if refusals else ""))
 
 
-def refused_for(*words: str) -> Any:
+def refused_for(*words: str) -> Condition:
     """A condition: the scheduler says that each pod does not fit, in a message that names all of ``words``."""
 
     def refused(objects: list[Obj]) -> State:
@@ -159,9 +159,9 @@ def refused_for(*words: str) -> Any:
 def unschedulable_message(found: Obj) -> str:
     """The scheduler's words on why a pod does not fit; empty if it has said nothing."""
     for condition in found.get("status", {}).get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            if condition.get("reason") == "Unschedulable":
-                return str(condition.get("message", ""))
+        refused = condition.get("type") == "PodScheduled" and condition.get("status") == "False"
+        if refused and condition.get("reason") == "Unschedulable":
+            return str(condition.get("message", ""))
     return ""
 
 

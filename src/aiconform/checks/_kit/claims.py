@@ -1,0 +1,174 @@
+"""Claims of Dynamic Resource Allocation: making them, and what a granted one shows (KEP-4381)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiconform.checks._kit import pods, script
+from aiconform.checks._kit.script import Script
+from aiconform.engine import Context, DraDriver, Handle, State, kinds, needs
+
+Obj = dict[str, Any]
+
+KINDS = ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice")
+VERBS = ("create", "delete", "get", "list", "patch", "update")
+
+WITH = "claims"
+WITHOUT = "claims-not"
+
+_SEEN = 'env | sort | sed "s/=/ is /; s/^/seen=/"; for d in /dev/*; do echo "seen=$d"; done'
+
+
+@dataclass(frozen=True)
+class ClaimingPod:
+    """A pod with a claim from a template, and a second container that does not use it."""
+
+    handle: Handle
+    script: Script
+
+
+@dataclass(frozen=True)
+class Granted:
+    """A claim that was allocated: the pod, the claim made for it, and the device as driver/pool/name."""
+
+    pod: ClaimingPod
+    claim: Handle
+    device: str
+
+
+async def served_kinds(ctx: Context) -> dict[str, tuple[str, ...]]:
+    """The kinds of resource.k8s.io/v1 that are served, with their verbs."""
+    listed = await ctx.get("/apis/resource.k8s.io/v1")
+    found = {
+        str(item.get("kind")): tuple(sorted(item.get("verbs") or []))
+        for item in listed.get("resources") or []
+        if "/" not in str(item.get("name"))
+    }
+    return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def missing_verbs(served: dict[str, tuple[str, ...]]) -> str:
+    """What is missing of the four kinds and their verbs, in words; empty if nothing."""
+    gaps = [f"{kind} is not served" for kind in KINDS if kind not in served]
+    for kind, verbs in served.items():
+        lacking = [verb for verb in VERBS if verb not in verbs]
+        if lacking:
+            gaps.append(f"{kind} lacks {', '.join(lacking)}")
+    return "; ".join(gaps)
+
+
+async def claiming_pod(ctx: Context, hint: str, *, expression: str = "") -> ClaimingPod:
+    """Create a template and a pod that claims one device through it; ``expression`` narrows the device by CEL."""
+    template = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceClaimTemplate",
+        "metadata": {"name": ctx.name(hint)},
+        "spec": {"spec": _one_device(ctx, expression)},
+    }
+    await ctx.create(template)
+    return await _pod(ctx, hint, {"resourceClaimTemplateName": template["metadata"]["name"]})
+
+
+async def standing_claim(ctx: Context, hint: str) -> Handle:
+    """Create a claim that belongs to no pod, so it outlives the pods that use it."""
+    meta = {"name": ctx.name(hint)}
+    return await ctx.create(
+        {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": meta, "spec": _one_device(ctx, "")}
+    )
+
+
+async def pod_on(ctx: Context, hint: str, claim: Handle) -> ClaimingPod:
+    """Create a pod that uses a standing claim."""
+    return await _pod(ctx, hint, {"resourceClaimName": claim.name})
+
+
+def _one_device(ctx: Context, expression: str) -> Obj:
+    request: Obj = {"deviceClassName": _driver(ctx).device_class, "allocationMode": "ExactCount", "count": 1}
+    if expression:
+        request["selectors"] = [{"cel": {"expression": expression}}]
+    return {"devices": {"requests": [{"name": "device", "exactly": request}]}}
+
+
+async def _pod(ctx: Context, hint: str, source: dict[str, str]) -> ClaimingPod:
+    look = script.script(ctx, _SEEN)
+    manifest = pods.pod(
+        ctx,
+        hint,
+        pods.Container(WITH, look, claims=("device",)),
+        pods.Container(WITHOUT, look),
+        claims={"device": source},
+    )
+    return ClaimingPod(await ctx.create(manifest), look)
+
+
+def _driver(ctx: Context) -> DraDriver:
+    driver = needs.dra_driver(ctx.facts)
+    if driver is None:
+        raise ctx.undecided("a DRA driver with devices", "none", "no driver offers a device that pods can reach")
+    return driver
+
+
+async def granted(ctx: Context, pod: ClaimingPod) -> Granted:
+    """Wait until the pod runs, and hold its claim against what its containers see."""
+    seen = await ctx.until(pod.handle, pods.running, expected=f"{pod.handle} runs with its claim", within_s=120)
+    await ctx.show([pod.handle])
+    statuses = seen[0]["status"].get("resourceClaimStatuses") or []
+    name = str(statuses[0].get("resourceClaimName")) if statuses else _claim_name(seen[0])
+    claim = await ctx.read_named(kinds.RESOURCE_CLAIM, name, pod.handle.namespace)
+    status = claim.get("status") or {}
+    results = ((status.get("allocation") or {}).get("devices") or {}).get("results") or []
+    reserved = [user.get("uid") for user in status.get("reservedFor") or []]
+    devices = [f"{found['driver']}/{found['pool']}/{found['device']}" for found in results]
+    ctx.expect(
+        f"one device of {_driver(ctx).name} allocated, reserved for the pod",
+        f"allocated: {', '.join(devices) or 'nothing'}; reserved for {len(reserved)}",
+        ok=len(results) == 1 and results[0]["driver"] == _driver(ctx).name and reserved == [pod.handle.uid],
+    )
+    await _sees_its_device(ctx, pod, str(results[0]["device"]))
+    handle = Handle(kinds.RESOURCE_CLAIM, pod.handle.namespace, name, claim["metadata"]["uid"])
+    return Granted(pod, handle, devices[0])
+
+
+async def _sees_its_device(ctx: Context, pod: ClaimingPod, device: str) -> None:
+    """What the claiming container has that its sibling, same pod, same image, has not."""
+    mine = set((await script.report(ctx, pod.handle, WITH, pod.script)).all("seen"))
+    sibling = set((await script.report(ctx, pod.handle, WITHOUT, pod.script)).all("seen"))
+    more = sorted(mine - sibling)
+    # the example driver names the device it gives in the environment; real ones inject device nodes
+    named = [line for line in more if line.endswith(f" is {device}")]
+    nodes = [line for line in more if line.startswith("/dev/")]
+    ctx.expect(
+        "the claiming container sees its device, its sibling does not",
+        f"only the claiming container has: {'; '.join(named + nodes) or 'nothing'}",
+        ok=bool(sibling) and bool(named or nodes),
+        figures={
+            WITH: f"{len(mine)} variables and device nodes",
+            WITHOUT: f"{len(sibling)} variables and device nodes",
+        },
+    )
+
+
+def _claim_name(pod: Obj) -> str:
+    return str(pod["spec"]["resourceClaims"][0].get("resourceClaimName"))
+
+
+async def unallocated(ctx: Context, pod: ClaimingPod) -> None:
+    """The claim made for a pod holds no device."""
+    status = (await ctx.read(pod.handle)).get("status") or {}
+    names = [str(found.get("resourceClaimName")) for found in status.get("resourceClaimStatuses") or []]
+    if len(names) != 1:
+        raise ctx.undecided("one claim made for the pod", f"{len(names)}", "the claim was never made")
+    claim = await ctx.read_named(kinds.RESOURCE_CLAIM, names[0], pod.handle.namespace)
+    allocation = (claim.get("status") or {}).get("allocation")
+    ctx.expect("its claim holds no device", "no allocation" if not allocation else "an allocation", ok=not allocation)
+
+
+def free(objects: list[Obj]) -> State:
+    """A standing claim is there and holds no device for anybody."""
+    if not objects:
+        return State("nothing", "no claim to look at")
+    status = objects[0].get("status") or {}
+    if status.get("allocation") or status.get("reservedFor"):
+        return State("waiting", f"{objects[0]['metadata']['name']} is still allocated")
+    return State("met", f"{objects[0]['metadata']['name']} is there and holds no device")
