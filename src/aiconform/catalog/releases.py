@@ -1,7 +1,7 @@
 """Which release asks what: the facts of the official forms, in our own words.
 
-Sources: the checklists of cncf/k8s-ai-conformance (``docs/AIConformance-<release>.yaml``) for ids, categories and levels;
-kubernetes-sigs/ai-conformance for the numbers of the requirements (KAR). The forms' own words are never kept here: they
+Sources: the checklists of cncf/k8s-ai-conformance (``docs/AIConformance-<release>.yaml``) for ids, categories and
+levels; kubernetes-sigs/ai-conformance for the numbers of the requirements (KAR). The forms' own words are never kept here: they
 come from the user's template.
 """
 
@@ -28,7 +28,7 @@ DESCRIPTIONS: Final[dict[str, Description]] = {
         "Dynamic Resource Allocation",
         "accelerators",
         "KAR-0051",
-        "Pods can claim devices through the resource.k8s.io API: the API is served, a driver's devices are allocated to "
+        "Pods can claim devices through the resource.k8s.io API: it is served, a driver's devices are allocated to "
         "claims, each to one claim, and given back.",
     ),
     "driver_runtime_management": Description(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import os
 import ssl
@@ -83,7 +84,8 @@ def connect(kubeconfig: Path | None = None, context: str | None = None) -> Conne
     except ConfigError as problem:
         known = ", ".join(sorted(loaded.contexts)) if context and "loaded" in locals() else ""
         raise UnreachableError(
-            f"{path}: {problem}", hint=f"contexts in this file: {known}" if known else "look at the file with kubectl config view"
+            f"{path}: {problem}",
+            hint=f"contexts in this file: {known}" if known else "look at the file with kubectl config view",
         ) from problem
     except Exception as problem:
         # the file is the user's and the reader's own errors for a broken one are of many kinds
@@ -109,10 +111,8 @@ def _secrets(config: SingleConfig) -> list[bytes]:
     for text in (user.token, user.password, user.client_cert_data, user.client_key_data):
         if text:
             found.append(text.encode())
-            try:
+            with contextlib.suppress(binascii.Error, ValueError):
                 found.append(base64.b64decode(text, validate=True))
-            except (binascii.Error, ValueError):
-                pass
     for name in (user.token_file, user.client_cert, user.client_key):
         if name:
             try:

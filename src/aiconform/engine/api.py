@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiconform.engine.kinds import Kind
+from aiconform.engine.kinds import of as kind_of
 from aiconform.engine.lane import JSON, TABLE, Answer, Ask, Lane
 from aiconform.engine.undecidable import NoAnswerError, RefusedError, UndecidableError, UnusableError
 from aiconform.evidence.strictjson import StrictJSONError, loads
@@ -116,7 +117,7 @@ class Api:
         Raises:
             RefusedError: the API refused it.
         """
-        kind, meta = _kind(manifest), manifest["metadata"]
+        kind, meta = kind_of(manifest), manifest["metadata"]
         namespace, name = meta.get("namespace", ""), meta["name"]
         path = kind.path(namespace)
         answer = await self._exchange(Ask("POST", path, (), JSON, dump(manifest)))
@@ -228,12 +229,6 @@ def selectors(labels: Mapping[str, str] | None, fields: str) -> tuple[tuple[str,
 def dump(manifest: Obj) -> bytes:
     """A request body: compact JSON, keys in the order written."""
     return json.dumps(manifest, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _kind(manifest: Obj) -> Kind:
-    from aiconform.engine import kinds
-
-    return kinds.of(manifest)
 
 
 def _refusal(answer: Answer, what: str) -> UndecidableError:

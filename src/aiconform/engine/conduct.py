@@ -236,7 +236,7 @@ async def _clean_up(run: Examination, made: list[Handle]) -> None:
         lane.write(result)
         run.removed += len(result.removed)
         run.left += result.left
-    _end(run.stage.lane("run"))
+    _end(run.stage.lane("end"))
 
 
 def _end(lane: Lane) -> None:

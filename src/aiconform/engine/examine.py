@@ -69,13 +69,13 @@ async def examine(run: Examination, check: Check, planned: PlannedCheck) -> Chec
         with anyio.CancelScope(shield=True):
             left = await _clean(run, check, ours)
     judged = judge.check({seen.id: Judgement(seen.outcome, seen.reason) for seen in probes}, left_behind=left)
-    return _conclude(run.stage, planned, judged, probes, left, run.emit)
+    return _conclude(run.stage, planned, judged, run.emit, probes=probes, left=left)
 
 
 def not_run(stage: Stage, planned: PlannedCheck, why: Judgement, emit: Emit) -> CheckVerdict:
     """The verdict on a requirement none of whose probes ran."""
     probes = [_skipped(stage.lane(f"{planned.requirement}/{probe.id}"), probe.id, why) for probe in planned.probes]
-    return _conclude(stage, planned, why, probes, [], emit)
+    return _conclude(stage, planned, why, emit, probes=probes, left=[])
 
 
 async def _probe(
@@ -162,7 +162,13 @@ async def _clean(run: Examination, check: Check, ours: Ours) -> list[str]:
 
 
 def _conclude(
-    stage: Stage, planned: PlannedCheck, judged: Judgement, probes: list[ProbeVerdict], left: list[str], emit: Emit
+    stage: Stage,
+    planned: PlannedCheck,
+    judged: Judgement,
+    emit: Emit,
+    *,
+    probes: list[ProbeVerdict],
+    left: list[str],
 ) -> CheckVerdict:
     stage.lane(f"verdict/{planned.requirement}").write(
         VerdictData(subject=planned.requirement, outcome=judged.outcome, reason=judged.reason)

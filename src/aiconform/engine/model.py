@@ -112,22 +112,22 @@ class Check:
 
     def positive(self, title: str, *, fails_if: str, timeout_s: float = 180) -> Callable[[ProbeFunction], Probe]:
         """Declare a positive probe: something works."""
-        return self._declare("positive", title, fails_if, timeout_s)
+        return self._declare(title, kind="positive", fails_if=fails_if, timeout_s=timeout_s)
 
     def negative(
         self, title: str, *, fails_if: str, control: Probe, timeout_s: float = 180
     ) -> Callable[[ProbeFunction], Probe]:
         """Declare a negative probe: something is refused; it counts only if its positive ``control`` passed."""
-        return self._declare("negative", title, fails_if, timeout_s, control=control.id)
+        return self._declare(title, kind="negative", fails_if=fails_if, timeout_s=timeout_s, control=control.id)
 
     def recovery(
         self, title: str, *, fails_if: str, after: Probe, timeout_s: float = 180
     ) -> Callable[[ProbeFunction], Probe]:
         """Declare a recovery probe: from the state that ``after`` left, things become good again."""
-        return self._declare("recovery", title, fails_if, timeout_s, after=after.id)
+        return self._declare(title, kind="recovery", fails_if=fails_if, timeout_s=timeout_s, after=after.id)
 
     def _declare(
-        self, kind: ProbeKind, title: str, fails_if: str, timeout_s: float, control: str = "", after: str = ""
+        self, title: str, *, kind: ProbeKind, fails_if: str, timeout_s: float, control: str = "", after: str = ""
     ) -> Callable[[ProbeFunction], Probe]:
         def register(function: ProbeFunction) -> Probe:
             name = getattr(function, "__name__", "")

@@ -75,7 +75,7 @@ def replay(bundle: Bundle, checks: Mapping[str, Check], substitute: Substitute =
     async def work() -> Verdicts:
         outcome = await conduct(stage, bundle.plan, planned, lambda _: None, keep=kept, side_by_side=False)
         ended = next(
-            (r.wall for r in bundle.lanes.get("run", []) if r.data.get("text") == ENDED), bundle.records[-2].wall
+            (r.wall for r in bundle.lanes.get("end", []) if r.data.get("text") == ENDED), bundle.records[-2].wall
         )
         return compose(bundle.plan, outcome, started=bundle.records[0].wall, ended=ended, keep=kept)
 

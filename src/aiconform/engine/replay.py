@@ -106,7 +106,7 @@ class ReplayLane:
             if not stream.ended:
                 self._left()
 
-    async def pause(self, seconds: float, *, limit: float, waiting_for: str) -> None:
+    async def pause(self, seconds: float, *, limit: float, waiting_for: str) -> None:  # noqa: ARG002 - time stands still
         """See :class:`~aiconform.engine.lane.Lane`. Takes no time."""
         self.check_deadline(waiting_for)
 
@@ -216,7 +216,7 @@ class ReplayStream:
         """HTTP status; 0 where no answer came."""
         return self._status
 
-    async def next(self, *, limit: float, waiting_for: str) -> Piece:
+    async def next(self, *, limit: float, waiting_for: str) -> Piece:  # noqa: ARG002 - the log knows the limit
         """See :class:`~aiconform.engine.lane.Stream`."""
         if self._substituted:
             body, self._substituted = self._substituted, b""

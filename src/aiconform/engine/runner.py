@@ -129,7 +129,7 @@ async def _until_told(stage: LiveStage, plan: Plan, work: Callable[[], Awaitable
     result: list[Outcome] = []
     abandoned = False
 
-    async def listen(scope: anyio.CancelScope) -> None:
+    async def listen() -> None:
         nonlocal abandoned
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async for _ in signals:
@@ -140,7 +140,7 @@ async def _until_told(stage: LiveStage, plan: Plan, work: Callable[[], Awaitable
 
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(listen, group.cancel_scope)
+            group.start_soon(listen)
             result.append(await work())
             group.cancel_scope.cancel()
     except* _SecondSignalError:

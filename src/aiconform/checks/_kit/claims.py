@@ -60,14 +60,15 @@ def missing_verbs(served: dict[str, tuple[str, ...]]) -> str:
 
 async def claiming_pod(ctx: Context, hint: str, *, expression: str = "") -> ClaimingPod:
     """Create a template and a pod that claims one device through it; ``expression`` narrows the device by CEL."""
-    template = {
+    name = ctx.name(hint)
+    template: Obj = {
         "apiVersion": "resource.k8s.io/v1",
         "kind": "ResourceClaimTemplate",
-        "metadata": {"name": ctx.name(hint)},
+        "metadata": {"name": name},
         "spec": {"spec": _one_device(ctx, expression)},
     }
     await ctx.create(template)
-    return await _pod(ctx, hint, {"resourceClaimTemplateName": template["metadata"]["name"]})
+    return await _pod(ctx, hint, {"resourceClaimTemplateName": name})
 
 
 async def standing_claim(ctx: Context, hint: str) -> Handle:

@@ -10,7 +10,8 @@ from aiconform.engine import Context
 # mknod of a device number, then open: the kernel's device cgroup decides, not the file's mode
 _REACH = """reach() {
   node=/tmp/$1; rm -f "$node"
-  if mknod "$node" c $((0x${2%%:*})) $((0x${2##*:})) 2>/dev/null; then echo "$1_mknod=made"; else echo "$1_mknod=refused"; return; fi
+  mknod "$node" c $((0x${2%%:*})) $((0x${2##*:})) 2>/dev/null || { echo "$1_mknod=refused"; return; }
+  echo "$1_mknod=made"
   said=$( (exec 3<"$node") 2>&1 ) && echo "$1_open=opened" || echo "$1_open=$said"
 }"""
 
@@ -28,12 +29,14 @@ def attempts(kind: AcceleratorKind, number: str, uuid: str, pci: str) -> tuple[s
         devices.list_nodes(kind),
         devices.ask_tool("uuid", kind.uuid_command),
         _REACH,
-        f'own=$(stat -c %t:%T $(ls -d {kind.device_glob} | head -n 1)); echo "own=$own"; reach own "$own"; reach other {number}',
+        f'own=$(stat -c %t:%T $(ls -d {kind.device_glob} | head -n 1)); echo "own=$own"',
+        f'reach own "$own"; reach other {number}',
         f"export {' '.join(f'{name}={uuid}' for name in kind.visible_devices)}",
         devices.ask_tool("by_name", kind.uuid_command),
         f'for d in /proc/[0-9]*/root{kind.device_glob}; do [ -c "$d" ] && echo "proc=$(stat -c %t:%T "$d")"; done',
-        f'if [ -e {bar} ]; then said=$( (exec 3<>{bar}) 2>&1 ) && echo "sysfs=opened" || echo "sysfs=$said"; '
-        'else echo "sysfs=absent"; fi',
+        f"bar={bar}",
+        '[ -e $bar ] || echo "sysfs=absent"',
+        '[ -e $bar ] && { said=$( (exec 3<>$bar) 2>&1 ) && echo "sysfs=opened" || echo "sysfs=$said"; }',
     )
 
 

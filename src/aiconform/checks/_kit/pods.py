@@ -42,7 +42,11 @@ def pod(
     """The manifest of a probe pod.
 
     Args:
+        ctx: the probe's context.
+        hint: beginning of the pod's name.
+        containers: what runs in it.
         node: pin it there by its hostname label, so that the scheduler still decides whether it fits.
+        runtime_class: RuntimeClass by name; empty for the default.
         claims: pod-level resource claims by name, each with its source.
         root: run as the image's root user with the runtime's default capabilities, for probes that try to break out;
             needs a namespace of the baseline standard. Otherwise the pod meets the restricted standard.
