@@ -54,6 +54,8 @@ class BundleWriter:
         self._log_size = 0
         self._plan: Plan | None = None
         self._closed = ""
+        self.last_wall = ""
+        """Wall time of the last record: when the run ended, once its last record is written."""
         self._create()
 
     @property
@@ -119,6 +121,7 @@ class BundleWriter:
         self._counts[lane] = record.n + 1
         self._seq += 1
         self._prev = layout.sha256(line)
+        self.last_wall = record.wall
         return record
 
     def blob(self, data: bytes) -> str:
