@@ -1,1 +1,74 @@
-"""The command line: one file per command; turns events into a screen and errors into exit codes."""
+"""The command line: one file per command; turns events into a screen and errors into exit codes.
+
+Commands are imported when they are used, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from aiconform import __version__
+from aiconform.cli import exit as exits
+
+COMMANDS = {
+    "run": "Run the checklist against a cluster and seal the evidence.",
+    "verify": "Check a bundle offline: intact, complete, every verdict derived again.",
+    "report": "Render a bundle as a page, Markdown, JSON or JUnit.",
+    "catalog": "Show what a release asks.",
+    "local": "A real Kubernetes with simulated accelerators on this machine.",
+}
+"""Commands and their one-line help, in the order shown. Each lives in the module of its name."""
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        found = getattr(importlib.import_module(f"aiconform.cli.{cmd_name}"), cmd_name)
+        assert isinstance(found, click.Command)  # noqa: S101 - each module defines the command of its name
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="aiconform %(version)s")
+@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and what happens inside.")
+@click.pass_context
+def cli(ctx: click.Context, verbose: bool) -> None:  # noqa: FBT001 - click passes options so
+    """Prove that a Kubernetes cluster is AI-conformant, and let others check the proof."""
+    ctx.obj = {"verbose": verbose}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The ``aiconform`` command."""
+    args = sys.argv[1:] if argv is None else argv
+    verbose = any(arg in ("-v", "--verbose") for arg in args)
+
+    def work() -> int | None:
+        result: Any = cli.main(args, prog_name="aiconform", standalone_mode=False, auto_envvar_prefix="AICONFORM")
+        return result if isinstance(result, int) else None
+
+    sys.exit(exits.guarded(work, verbose=verbose))

@@ -1,0 +1,5 @@
+"""``python -m aiconform``."""
+
+from aiconform.cli import main
+
+main()
