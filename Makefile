@@ -1,0 +1,42 @@
+# Everything starts here; nothing else has to be typed or installed by hand.
+#   make demo    a real Kubernetes with simulated accelerators, the checklist run on it, a sealed bundle and a page
+#   make test    linters and all tests
+#   make bench   figures beside their targets
+#   make lint    linters alone
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test bench lint setup clean
+
+demo: $(STAMP)
+	@$(PY) -m aiconform.local.prerequisites --install
+	@$(PY) tools/demo.py
+
+test: lint
+	@$(PY) -m aiconform.local.prerequisites --install --tests
+	@$(PY) -m pytest -n 2 --dist loadgroup
+
+lint: $(STAMP)
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+bench: $(STAMP)
+	@$(PY) -m aiconform.local.prerequisites --install
+	@$(PY) bench/bench.py $(BENCH)
+
+setup: $(STAMP)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@tools/python-venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,89 @@
+"""The verdicts as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiconform.engine import judge
+from aiconform.engine.judge import Judgement
+from aiconform.engine.model import Observation
+from aiconform.evidence.records import RestsOn
+
+REF = (RestsOn(lane="a/b", n=1),)
+
+
+def seen(outcome: str, *, rests: bool = True) -> Observation:
+    return Observation("x", "y", outcome, rests_on=REF if rests else ())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([], "undecided"),
+        (["passed"], "passed"),
+        (["passed", "passed"], "passed"),
+        (["passed", "failed"], "failed"),
+        (["undecided", "failed"], "failed"),
+        (["passed", "undecided"], "undecided"),
+        (["passed", "not run"], "undecided"),
+    ],
+)
+def test_a_probe_is_the_worst_of_its_observations(outcomes: list[str], expected: str) -> None:
+    assert judge.probe([seen(outcome) for outcome in outcomes]).outcome == expected
+
+
+def test_an_observation_that_rests_on_nothing_is_no_pass() -> None:
+    assert judge.probe([seen("passed", rests=False)]).outcome == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("probes", "left", "expected"),
+    [
+        ([], [], "undecided"),
+        (["passed", "passed"], [], "passed"),
+        (["passed", "passed"], ["pod/x"], "undecided"),
+        (["passed", "not run"], [], "undecided"),
+        (["undecided", "failed"], [], "failed"),
+        (["failed", "passed"], ["pod/x"], "failed"),
+    ],
+)
+def test_a_requirement_is_the_worst_of_its_probes(probes: list[str], left: list[str], expected: str) -> None:
+    judged = {str(n): Judgement(outcome) for n, outcome in enumerate(probes)}  # type: ignore[arg-type]
+    assert judge.check(judged, left_behind=left).outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("control", "after", "runs"),
+    [
+        (None, None, True),
+        ("passed", None, True),
+        ("failed", None, False),
+        ("undecided", None, False),
+        (None, "not run", False),
+        ("passed", "passed", True),
+    ],
+)
+def test_a_probe_runs_only_on_what_passed(control: str | None, after: str | None, runs: bool) -> None:
+    assert (judge.may_run(control, after) is None) is runs  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "left", "code"),
+    [
+        ([], [], 3),
+        ([("MUST", "passed")], [], 0),
+        ([("MUST", "passed"), ("MUST", "n/a")], [], 0),
+        ([("MUST", "passed"), ("SHOULD", "failed")], [], 0),
+        ([("MUST", "passed"), ("MUST", "not run")], [], 3),
+        ([("MUST", "undecided")], [], 3),
+        ([("MUST", "undecided"), ("MUST", "failed")], [], 1),
+        ([("MUST", "passed")], ["namespace/x"], 3),
+    ],
+)
+def test_exit_codes(verdicts: list[tuple[str, str]], left: list[str], code: int) -> None:
+    assert judge.exit_code(verdicts, left_behind=left) == code  # type: ignore[arg-type]
+
+
+def test_the_conclusion_counts_every_verdict_once() -> None:
+    verdicts = [("MUST", "passed"), ("MUST", "failed"), ("SHOULD", "n/a"), ("MUST", "not run"), ("MUST", "passed")]
+    assert judge.conclusion(verdicts) == "Not conformant: 1 MUST failed, 1 MUST not run, 2 passed, 1 n/a"  # type: ignore[arg-type]
