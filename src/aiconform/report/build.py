@@ -19,7 +19,7 @@ from aiconform.report.model import (
     ProbeView,
     Report,
 )
-from aiconform.report.text import anchor, one_line, plural
+from aiconform.report.text import anchor, clock, one_line, plural
 from aiconform.report.timeline import Lane, Mark, Span, Timeline, draw
 from aiconform.report.transcript import Transcriber
 
@@ -118,10 +118,15 @@ def _digests(source: Source) -> Digests:
 
 
 def _belongs(lane: str, requirement: str) -> bool:
-    return lane == requirement or lane.startswith((f"{requirement}/", f"cleanup/{requirement}/")) or lane in {
-        f"cleanup/{requirement}",
-        f"verdict/{requirement}",
-    }
+    return (
+        lane == requirement
+        or lane.startswith((f"{requirement}/", f"cleanup/{requirement}/"))
+        or lane
+        in {
+            f"cleanup/{requirement}",
+            f"verdict/{requirement}",
+        }
+    )
 
 
 def _other_lanes(source: Source, requirements: Sequence[str], scribe: Transcriber) -> list[LaneView]:
@@ -200,7 +205,7 @@ def _probe(
         started_us=verdict.started_us if verdict else None,
         ended_us=verdict.ended_us if verdict else None,
         observations=tuple(_observation(scribe, seen) for seen in verdict.observations) if verdict else (),
-        waits=tuple(f"{wait.waiting_for}: {wait.limit_s:g} s" for wait in waits(records)),
+        waits=tuple(f"{wait.waiting_for}, until {clock(wait.at_us)}" for wait in waits(records)),
     )
 
 
@@ -281,7 +286,7 @@ def _row(probe: ProbeView, records: Sequence[Record], keys: frozenset[tuple[str,
         marks.append(Mark(exchange.started_us, "key" if is_key else "write" if exchange.is_write else "request", label))
     important = [mark for mark in marks if mark.kind != "request"]
     plain = [mark for mark in marks if mark.kind == "request"][:MAX_MARKS]
-    gave_up = [Mark(wait.at_us, "deadline", f"{wait.waiting_for}: {wait.limit_s:g} s") for wait in waits(records)]
+    gave_up = [Mark(wait.at_us, "deadline", f"limit reached: {wait.waiting_for}") for wait in waits(records)]
     return Lane(probe.id, probe.kind, probe.outcome, spans, tuple(streams), (*plain, *important[:MAX_MARKS], *gave_up))
 
 

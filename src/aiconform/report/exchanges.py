@@ -58,7 +58,6 @@ class Wait:
 
     at_us: int
     waiting_for: str
-    limit_s: float
 
 
 @dataclass
@@ -110,7 +109,7 @@ def waits(records: Iterable[Record]) -> list[Wait]:
     for record in records:
         if record.type == "deadline":
             data = DeadlineData.model_validate(record.data)
-            found.append(Wait(record.mono, data.waiting_for, data.limit_s))
+            found.append(Wait(record.mono, data.waiting_for))
     return found
 
 

@@ -226,8 +226,7 @@ class Report:
     @property
     def product(self) -> str:
         """The product with its version, as far as it is known."""
-        known = self.cluster.product or f"Kubernetes {self.cluster.version}".strip()
-        return known
+        return self.cluster.product or f"Kubernetes {self.cluster.version}".strip()
 
     def having(self, outcome: Outcome) -> tuple[CheckView, ...]:
         """The requirements with this verdict, in the checklist's order."""

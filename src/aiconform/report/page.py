@@ -16,7 +16,7 @@ from aiconform.report.build import build_report
 from aiconform.report.model import OUTCOMES
 from aiconform.report.source import Source
 
-MARKS = {"passed": "✓", "failed": "✗", "undecided": "!", "not run": "–", "n/a": "○"}
+MARKS = {"passed": "✓", "failed": "✗", "undecided": "!", "not run": "–", "n/a": "○"}  # noqa: RUF001 - a dash, to tell it from "!"
 """The sign beside each verdict's word."""
 
 _CSS_NAMES = {"passed": "passed", "failed": "failed", "undecided": "undecided", "not run": "notrun", "n/a": "na"}

@@ -67,7 +67,7 @@ def one_line(text: str, limit: int = 0) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Bytes as text; what is not UTF-8 is written out as ``\\xff``."""
+    r"""Bytes as text; what is not UTF-8 is written out as ``\xff``."""
     return data.decode("utf-8", errors="backslashreplace")
 
 

@@ -135,7 +135,11 @@ def draw(identity: str, title: str, description: str, lanes: Sequence[Lane]) -> 
     step = _step(whole)
     first = -(-start // step) * step
     axis = tuple(
-        (percent(at), _label(at, step), "start" if at - start < whole * 0.04 else "end" if end - at < whole * 0.06 else "middle")
+        (
+            percent(at),
+            _label(at, step),
+            "start" if at - start < whole * 0.04 else "end" if end - at < whole * 0.06 else "middle",
+        )
         for at in range(first, end + 1, step)
     )
     rows = tuple(

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - made-up records read best one to a line
 """A run made up for tests of the reports: every verdict, every kind of record, in memory, the same every time."""
 
 from __future__ import annotations
@@ -141,7 +142,13 @@ def table(columns: list[str], rows: list[list[Any]]) -> bytes:
             "apiVersion": "meta.k8s.io/v1",
             "metadata": {"resourceVersion": "812"},
             "columnDefinitions": [
-                {"name": name.lstrip("~"), "type": "string", "format": "", "description": "", "priority": int(name[0] == "~")}
+                {
+                    "name": name.lstrip("~"),
+                    "type": "string",
+                    "format": "",
+                    "description": "",
+                    "priority": int(name[0] == "~"),
+                }
                 for name in columns
             ],
             "rows": [{"cells": cells, "object": {"kind": "PartialObjectMetadata"}} for cells in rows],
@@ -191,7 +198,7 @@ class Probe:
     def saw(self, expected: str, observed: str, rests: list[int], outcome: Outcome = "passed", **more: Any) -> None:
         rests_on = [RestsOn(lane=self.lane, n=n) for n in rests]
         seen = ObservationData(expected=expected, observed=observed, outcome=outcome, rests_on=rests_on, **more)
-        self.scribe.writer.append(self.lane, seen)
+        self.scribe.record(self.lane, seen)
         self.observations.append(seen)
         if outcome != "passed":
             self.outcome, self.reason = outcome, more.get("cause", "") or observed
@@ -204,6 +211,7 @@ class Scribe:
     writer: Writer
     ticker: Ticker
     verdicts: dict[str, list[ProbeVerdict]] = field(default_factory=lambda: defaultdict(list))
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def ask(
         self,
@@ -223,8 +231,8 @@ class Scribe:
         warnings: list[str] | None = None,
     ) -> int:
         """Record one exchange; the number of its request record."""
-        n = self._next(lane)
-        request = self.writer.append(
+        n = self.counts[lane]
+        request = self.record(
             lane,
             RequestData(
                 method=method,
@@ -239,7 +247,7 @@ class Scribe:
         )
         self.ticker.wait(took)
         data = answer.encode() if isinstance(answer, str) else answer
-        self.writer.append(
+        self.record(
             lane,
             ResponseData(
                 status=0 if error else status,
@@ -254,18 +262,15 @@ class Scribe:
         )
         for piece in stream or []:
             self.ticker.wait(took * 20)
-            self.writer.append(lane, ChunkData(body=self.writer.blob(piece)))
+            self.record(lane, ChunkData(body=self.writer.blob(piece)))
         if stream is not None:
-            self.writer.append(lane, ChunkData(end=end))
+            self.record(lane, ChunkData(end=end))
         return n
 
-    def _next(self, lane: str) -> int:
-        records = getattr(self.writer, "records", None)
-        if records is not None:
-            return sum(1 for record in records if record.lane == lane)
-        return self._counts[lane]
-
-    _counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    def record(self, lane: str, payload: BaseModel) -> Record:
+        record = self.writer.append(lane, payload)
+        self.counts[lane] = record.n + 1
+        return record
 
     @contextmanager
     def probe(self, requirement: str, name: str) -> Iterator[Probe]:
@@ -273,7 +278,7 @@ class Scribe:
         lane = f"{requirement}/{name}"
         found = Probe(self, lane, self.ticker.us)
         yield found
-        self.writer.append(lane, VerdictData(subject=lane, outcome=found.outcome, reason=found.reason))
+        self.record(lane, VerdictData(subject=lane, outcome=found.outcome, reason=found.reason))
         self.verdicts[requirement].append(
             ProbeVerdict(
                 id=name,
@@ -289,13 +294,15 @@ class Scribe:
     def not_run(self, requirement: str, name: str, reason: str) -> None:
         """Record a probe that was not run."""
         lane = f"{requirement}/{name}"
-        self.writer.append(lane, NoteData(text=f"not run: {reason}"))
-        self.writer.append(lane, VerdictData(subject=lane, outcome="not run", reason=reason))
+        self.record(lane, NoteData(text=f"not run: {reason}"))
+        self.record(lane, VerdictData(subject=lane, outcome="not run", reason=reason))
         self.verdicts[requirement].append(ProbeVerdict(id=name, lane=lane, outcome="not run", reason=reason))
 
 
 def _planned(name: str, kind: Any, title: str, fails_if: str, **more: Any) -> PlannedProbe:
-    return PlannedProbe(id=name, kind=kind, title=title, fails_if=fails_if, timeout_s=more.pop("timeout_s", 120), **more)
+    return PlannedProbe(
+        id=name, kind=kind, title=title, fails_if=fails_if, timeout_s=more.pop("timeout_s", 120), **more
+    )
 
 
 def _check(name: str, title: str, category: str, level: Any, kar: str, asks: str, **more: Any) -> PlannedCheck:
@@ -375,7 +382,9 @@ def event(kind: str, body: dict[str, Any]) -> bytes:
 
 
 def _discovery(scribe: Scribe) -> None:
-    scribe.ask("discovery", "GET", "/version", json.dumps({"major": "1", "minor": "35", "gitVersion": "v1.35.3+k0s"}).encode())
+    scribe.ask(
+        "discovery", "GET", "/version", json.dumps({"major": "1", "minor": "35", "gitVersion": "v1.35.3+k0s"}).encode()
+    )
     scribe.ask(
         "discovery", "GET", "/api/v1/nodes", table(["Name", "Status", "Roles", "Age", "Version", "~Internal-IP"], [
             ["control", "Ready", "control-plane", "42s", "v1.35.3+k0s", "ip-1"],
@@ -389,57 +398,152 @@ def _dra(scribe: Scribe) -> None:
     with scribe.probe("dra_support", "kinds_served") as probe:
         kinds = ["deviceclasses", "resourceclaims", "resourceclaimtemplates", "resourceslices"]
         verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
-        listed = {"kind": "APIResourceList", "groupVersion": "resource.k8s.io/v1", "resources": [{"name": kind, "verbs": verbs} for kind in kinds]}
+        listed = {
+            "kind": "APIResourceList",
+            "groupVersion": "resource.k8s.io/v1",
+            "resources": [{"name": kind, "verbs": verbs} for kind in kinds],
+        }
         n = probe.ask("GET", "/apis/resource.k8s.io/v1", json.dumps(listed).encode())
         probe.saw("4 kinds, each with create, get, list, update, patch, delete", "4 of 4 kinds with all 6 verbs", [n],
                   figures={kind: ", ".join(verbs) for kind in kinds})  # fmt: skip
     scribe.ticker.wait(0.4)
     with scribe.probe("dra_support", "claim_allocated") as probe:
-        probe.ask("POST", f"{NS}/pods", json.dumps(pod("claim-1a2b", phase="Pending")).encode(), status=201, sent=pod("claim-1a2b"))
+        probe.ask(
+            "POST",
+            f"{NS}/pods",
+            json.dumps(pod("claim-1a2b", phase="Pending")).encode(),
+            status=201,
+            sent=pod("claim-1a2b"),
+        )
         watch = probe.ask("GET", f"{NS}/pods", query=[("watch", "true"), ("fieldSelector", "metadata.name=claim-1a2b")], stream=[
             event("ADDED", pod("claim-1a2b", phase="Pending")), event("MODIFIED", pod("claim-1a2b", phase="Pending")),
             event("MODIFIED", pod("claim-1a2b", phase="Running")), event("MODIFIED", pod("claim-1a2b", phase="Succeeded")),
         ])  # fmt: skip
-        probe.ask("GET", CLAIMS, table(["Name", "State", "Age"], [["claim-1a2b-gpu", "allocated,reserved", "2s"]]), accept=TABLE)
-        log = probe.ask("GET", f"{NS}/pods/claim-1a2b/log", "GPU_DEVICE_0=gpu-0\nGPU_DEVICE_0_SHARING_STRATEGY=TimeSlicing\ndone\n", query=[("container", "main")], accept="text/plain, */*")
+        probe.ask(
+            "GET",
+            CLAIMS,
+            table(["Name", "State", "Age"], [["claim-1a2b-gpu", "allocated,reserved", "2s"]]),
+            accept=TABLE,
+        )
+        log = probe.ask(
+            "GET",
+            f"{NS}/pods/claim-1a2b/log",
+            "GPU_DEVICE_0=gpu-0\nGPU_DEVICE_0_SHARING_STRATEGY=TimeSlicing\ndone\n",
+            query=[("container", "main")],
+            accept="text/plain, */*",
+        )
         probe.saw("the device in the claim's status is the one the pod sees", "gpu-0 in the claim, gpu-0 in the pod (1.9 s)", [watch, log],
                   figures={"claim's device": "gpu-0", "pod's device": "gpu-0", "node": "gpu-0"})  # fmt: skip
     with scribe.probe("dra_support", "no_such_device") as probe:
-        probe.ask("POST", f"{NS}/pods", json.dumps(pod("unmet-3c4d", phase="Pending")).encode(), status=201, sent=pod("unmet-3c4d"))
-        seen = [probe.ask("GET", f"{CLAIMS}/unmet-3c4d-gpu", json.dumps({"kind": "ResourceClaim", "metadata": {"name": "unmet-3c4d-gpu"}, "status": {}}).encode(), took=0.9) for _ in range(9)]
-        watch = probe.ask("GET", f"{NS}/pods", query=[("watch", "true")], stream=[event("ADDED", pod("unmet-3c4d", phase="Pending", reason="Unschedulable"))])
-        scribe.writer.append(probe.lane, DeadlineData(waiting_for="pod unmet-3c4d must not be bound", limit_s=10))
-        probe.saw("the pod is not bound for 10 s, and the scheduler says why", "0 of 1 pods bound for 10 s: cannot allocate all claims", [seen[-1], watch])
+        probe.ask(
+            "POST",
+            f"{NS}/pods",
+            json.dumps(pod("unmet-3c4d", phase="Pending")).encode(),
+            status=201,
+            sent=pod("unmet-3c4d"),
+        )
+        seen = [
+            probe.ask(
+                "GET",
+                f"{CLAIMS}/unmet-3c4d-gpu",
+                json.dumps({"kind": "ResourceClaim", "metadata": {"name": "unmet-3c4d-gpu"}, "status": {}}).encode(),
+                took=0.9,
+            )
+            for _ in range(9)
+        ]
+        watch = probe.ask(
+            "GET",
+            f"{NS}/pods",
+            query=[("watch", "true")],
+            stream=[event("ADDED", pod("unmet-3c4d", phase="Pending", reason="Unschedulable"))],
+        )
+        scribe.record(probe.lane, DeadlineData(waiting_for="pod unmet-3c4d must not be bound", limit_s=10))
+        probe.saw(
+            "the pod is not bound for 10 s, and the scheduler says why",
+            "0 of 1 pods bound for 10 s: cannot allocate all claims",
+            [seen[-1], watch],
+        )
     with scribe.probe("dra_support", "released") as probe:
-        probe.ask("DELETE", f"{NS}/pods/claim-1a2b", json.dumps(pod("claim-1a2b", phase="Running")).encode(), sent={"preconditions": {"uid": "6f"}})
-        gone = probe.ask("GET", f"{CLAIMS}/claim-1a2b-gpu", json.dumps({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}).encode(), status=404)
+        probe.ask(
+            "DELETE",
+            f"{NS}/pods/claim-1a2b",
+            json.dumps(pod("claim-1a2b", phase="Running")).encode(),
+            sent={"preconditions": {"uid": "6f"}},
+        )
+        gone = probe.ask(
+            "GET",
+            f"{CLAIMS}/claim-1a2b-gpu",
+            json.dumps({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}).encode(),
+            status=404,
+        )
         probe.saw("the generated claim is gone", "gone after 1.4 s", [gone])
-    scribe.writer.append("cleanup/dra_support", CleanupData(removed=["pod/unmet-3c4d", "resourceclaimtemplate/gpu"]))
+    scribe.record("cleanup/dra_support", CleanupData(removed=["pod/unmet-3c4d", "resourceclaimtemplate/gpu"]))
 
 
 def _driver(scribe: Scribe) -> None:
     with scribe.probe("driver_runtime_management", "advertised_is_installed") as probe:
         n = probe.ask("GET", "/api/v1/nodes/gpu-0", b"", error="timeout")
-        m = probe.ask("GET", "/api/v1/nodes/gpu-0", json.dumps({"kind": "Status", "status": "Failure", "message": "etcdserver: request timed out", "code": 500}).encode(), status=500)
-        probe.saw("the node answers", "no usable answer", [n, m], "undecided", cause="node gpu-0 cannot be read: 500 after 4 tries")
+        m = probe.ask(
+            "GET",
+            "/api/v1/nodes/gpu-0",
+            json.dumps(
+                {"kind": "Status", "status": "Failure", "message": "etcdserver: request timed out", "code": 500}
+            ).encode(),
+            status=500,
+        )
+        probe.saw(
+            "the node answers",
+            "no usable answer",
+            [n, m],
+            "undecided",
+            cause="node gpu-0 cannot be read: 500 after 4 tries",
+        )
 
 
 def _sharing(scribe: Scribe) -> None:
     with scribe.probe("gpu_sharing", "four_share") as probe:
         for number in range(4):
             body = pod(f"share-{number}", limits={"nvidia.com/gpu": "1"})
-            probe.ask("POST", f"{NS}/pods", json.dumps(body).encode(), status=201, sent=body, warnings=["would violate PodSecurity \"restricted:latest\""] if not number else None)
-        n = probe.ask("GET", f"{NS}/pods", table(["Name", "Ready", "Status", "Restarts", "Age", "~Node"], [[f"share-{i}", "1/1", "Running", 0, "3s", "gpu-1"] for i in range(4)]), accept=TABLE)
-        logs = [probe.ask("GET", f"{NS}/pods/share-{i}/log", "GPU-A\ndone\n", query=[("container", "main")], took=0.2) for i in range(4)]
+            probe.ask(
+                "POST",
+                f"{NS}/pods",
+                json.dumps(body).encode(),
+                status=201,
+                sent=body,
+                warnings=['would violate PodSecurity "restricted:latest"'] if not number else None,
+            )
+        n = probe.ask(
+            "GET",
+            f"{NS}/pods",
+            table(
+                ["Name", "Ready", "Status", "Restarts", "Age", "~Node"],
+                [[f"share-{i}", "1/1", "Running", 0, "3s", "gpu-1"] for i in range(4)],
+            ),
+            accept=TABLE,
+        )
+        logs = [
+            probe.ask("GET", f"{NS}/pods/share-{i}/log", "GPU-A\ndone\n", query=[("container", "main")], took=0.2)
+            for i in range(4)
+        ]
         probe.saw("4 of 4 pods see the same physical device", "4 of 4 pods on gpu-1 see GPU-A", [n, *logs],
                   figures={"allocatable": "4", "pods": "4", "physical devices": "1"})  # fmt: skip
     with scribe.probe("gpu_sharing", "fifth_waits") as probe:
-        n = probe.ask("GET", f"{NS}/pods/share-4", json.dumps(pod("share-4", phase="Pending", reason="Unschedulable")).encode(), took=10.0)
-        probe.saw("the fifth pod is not bound for 10 s", "0 of 1 pods bound for 10 s: Insufficient nvidia.com/gpu", [n], figures={"window": "10 s"})
+        n = probe.ask(
+            "GET",
+            f"{NS}/pods/share-4",
+            json.dumps(pod("share-4", phase="Pending", reason="Unschedulable")).encode(),
+            took=10.0,
+        )
+        probe.saw(
+            "the fifth pod is not bound for 10 s",
+            "0 of 1 pods bound for 10 s: Insufficient nvidia.com/gpu",
+            [n],
+            figures={"window": "10 s"},
+        )
     with scribe.probe("gpu_sharing", "fifth_starts") as probe:
         n = probe.ask("GET", f"{NS}/pods/share-4", json.dumps(pod("share-4", phase="Running")).encode(), took=1.1)
         probe.saw("it runs", "running 1.1 s after share-0 was gone", [n])
-    scribe.writer.append("cleanup/gpu_sharing", CleanupData(removed=[f"pod/share-{i}" for i in range(5)]))
+    scribe.record("cleanup/gpu_sharing", CleanupData(removed=[f"pod/share-{i}" for i in range(5)]))
 
 
 def _access(scribe: Scribe) -> None:
@@ -447,7 +551,9 @@ def _access(scribe: Scribe) -> None:
         body = pod("granted", limits={"nvidia.com/gpu": "1"})
         probe.ask("POST", f"{NS}/pods", json.dumps(body).encode(), status=201, sent=body, took=0.5)
         n = probe.ask("GET", f"{NS}/pods/granted/log", "1\ndone\n", query=[("container", "main")], took=1.5)
-        probe.saw("exactly 1 device node", "1 device node: /dev/nvidia0", [n], figures={"node": "gpu-0", "device nodes": "1"})
+        probe.saw(
+            "exactly 1 device node", "1 device node: /dev/nvidia0", [n], figures={"node": "gpu-0", "device nodes": "1"}
+        )
     with scribe.probe("secure_accelerator_access", "no_request") as probe:
         probe.ask("POST", f"{NS}/pods", json.dumps(pod("bare")).encode(), status=201, sent=pod("bare"), took=0.5)
         n = probe.ask("GET", f"{NS}/pods/bare/log", "2\ndone\n", query=[("container", "main")], took=1.7)
@@ -455,19 +561,35 @@ def _access(scribe: Scribe) -> None:
                   cause="the runtime handler honours NVIDIA_VISIBLE_DEVICES without a request", figures={"node": "gpu-0", "device nodes": "2"})  # fmt: skip
     with scribe.probe("secure_accelerator_access", "sibling") as probe:
         n = probe.ask("GET", f"{NS}/pods/two/log", "0\ndone\n", query=[("container", "second")], took=1.2)
-        probe.saw("0 device nodes in the second container", "0 device nodes", [n], figures={"node": "gpu-0", "device nodes": "0"})
+        probe.saw(
+            "0 device nodes in the second container",
+            "0 device nodes",
+            [n],
+            figures={"node": "gpu-0", "device nodes": "0"},
+        )
     with scribe.probe("secure_accelerator_access", "over_request") as probe:
-        n = probe.ask("GET", f"{NS}/pods/three", json.dumps(pod("three", phase="Pending", reason="Unschedulable")).encode(), took=5.0)
-        scribe.writer.append(probe.lane, DeadlineData(waiting_for="pod three must not be bound", limit_s=30))
+        n = probe.ask(
+            "GET",
+            f"{NS}/pods/three",
+            json.dumps(pod("three", phase="Pending", reason="Unschedulable")).encode(),
+            took=5.0,
+        )
+        scribe.record(probe.lane, DeadlineData(waiting_for="pod three must not be bound", limit_s=30))
         probe.saw("not bound for 5 s", "0 of 1 pods bound for 5 s: Insufficient nvidia.com/gpu", [n])
     scribe.not_run("secure_accelerator_access", "given_back", "the run was short of time")
-    scribe.writer.append("cleanup/secure_accelerator_access", CleanupData(removed=["pod/granted"], left=["pod/bare (finalizers: example.com/hold)"]))
+    scribe.record(
+        "cleanup/secure_accelerator_access",
+        CleanupData(removed=["pod/granted"], left=["pod/bare (finalizers: example.com/hold)"]),
+    )
 
 
 def _judged(scribe: Scribe, plan: Plan) -> list[CheckVerdict]:
     outcomes: dict[str, tuple[Outcome, str]] = {
         "dra_support": ("passed", ""),
-        "driver_runtime_management": ("undecided", "advertised_is_installed: node gpu-0 cannot be read: 500 after 4 tries"),
+        "driver_runtime_management": (
+            "undecided",
+            "advertised_is_installed: node gpu-0 cannot be read: 500 after 4 tries",
+        ),
         "gpu_sharing": ("passed", ""),
         "virtualized_accelerator": ("n/a", "no accelerator on this cluster is virtual: nothing to request"),
         "secure_accelerator_access": ("failed", "no_request: a pod without a request saw 2 device nodes"),
@@ -484,14 +606,25 @@ def _judged(scribe: Scribe, plan: Plan) -> list[CheckVerdict]:
                 left_behind=["pod/bare (finalizers: example.com/hold)"] if outcome == "failed" else [],
             )
         )  # fmt: skip
-        scribe.writer.append(f"verdict/{check.requirement}", VerdictData(subject=check.requirement, outcome=outcome, reason=reason))
+        scribe.record(
+            f"verdict/{check.requirement}", VerdictData(subject=check.requirement, outcome=outcome, reason=reason)
+        )
     return verdicts
 
 
 def facts() -> ClusterFacts:
     """The cluster of the made-up run."""
+
     def node(name: str, accelerators: str) -> NodeFacts:
-        return NodeFacts(name=name, ready=True, kubelet="v1.35.3+k0s", runtime="containerd://2.2.1", os="Debian GNU/Linux 12 (bookworm)", kernel="6.1.0-28-amd64", accelerators=accelerators)
+        return NodeFacts(
+            name=name,
+            ready=True,
+            kubelet="v1.35.3+k0s",
+            runtime="containerd://2.2.1",
+            os="Debian GNU/Linux 12 (bookworm)",
+            kernel="6.1.0-28-amd64",
+            accelerators=accelerators,
+        )
 
     return ClusterFacts(
         product="k0s v1.35.3+k0s",
@@ -524,7 +657,10 @@ def write_sample(writer: Writer, ticker: Ticker, plan: Plan) -> Verdicts:
         started="2026-11-24T01:02:03.250Z",
         ended=ticker.wall().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         simulated=True,
-        simulated_because=["node gpu-0 carries the label aiconform.dev/simulated-accelerator", "DRA driver gpu.example.com is the example driver"],
+        simulated_because=[
+            "node gpu-0 carries the label aiconform.dev/simulated-accelerator",
+            "DRA driver gpu.example.com is the example driver",
+        ],
         cluster=facts(),
         conclusion="Not conformant: 1 MUST failed, 7 MUST not run; 1 MUST and 1 SHOULD passed.",
         exit_code=1,
