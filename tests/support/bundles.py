@@ -231,7 +231,7 @@ def _probe(
     tape: Tape, requirement: str, probe: str, outcome: Outcome, reason: str, *seen: ObservationData, started: int
 ) -> ProbeVerdict:
     lane = probe_lane(requirement, probe)
-    tape.writer.append(lane, VerdictData(subject=lane, outcome=outcome, reason=reason))
+    tape.writer.append(lane, VerdictData(subject=probe, outcome=outcome, reason=reason))
     ran = bool(seen) or outcome == "undecided"
     return ProbeVerdict(
         id=probe,

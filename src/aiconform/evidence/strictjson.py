@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 import rfc8785
@@ -22,20 +23,28 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True,
 # What the standard encoder writes otherwise than RFC 8785: fractions, exponents, integers beyond 2^53, and the order
 # of keys with characters beyond U+FFFF. A hit inside a string only costs time.
 _ENCODED_OTHERWISE = re.compile(r'(?:^|":|[\[,])-?\d+[.eE]|\d{16}|[\ud800-\U0010ffff]')
-_SYNTAX = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_NO_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^"\[\]{}]++', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 class StrictJSONError(ValueError):
     """The bytes are not strict JSON; the text says why."""
 
 
-def loads(data: bytes | str, *, max_depth: int = MAX_DEPTH, max_size: int = MAX_SIZE) -> Any:
+def loads(
+    data: bytes | str,
+    *,
+    max_depth: int = MAX_DEPTH,
+    max_size: int = MAX_SIZE,
+    on_object: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Any:
     """Parse strict JSON (RFC 8259, UTF-8, no byte order mark).
 
     Args:
         data: the document.
         max_depth: how many levels of arrays and objects may be open at once.
         max_size: how many bytes are accepted (characters, where ``data`` is text).
+        on_object: is shown every object as it is complete, innermost first, and says what to put in its place.
 
     Returns:
         The value, of dict, list, str, int, float, bool and None.
@@ -51,8 +60,9 @@ def loads(data: bytes | str, *, max_depth: int = MAX_DEPTH, max_size: int = MAX_
     except UnicodeDecodeError as problem:
         raise StrictJSONError(f"not UTF-8 at byte {problem.start}") from None
     _limit_depth(text, max_depth)
+    hook = _unique if on_object is None else lambda pairs: on_object(_unique(pairs))
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(text, object_pairs_hook=hook, parse_constant=_refuse_constant, parse_float=_finite)
         if "\\u" in text:
             _refuse_surrogates(text)
     except StrictJSONError:
@@ -78,18 +88,19 @@ def canonical(value: Any) -> bytes:
 
 
 def _limit_depth(text: str, max_depth: int) -> None:
-    """Count brackets outside strings, before the parser recurses into them."""
+    """Look at the brackets outside strings, before the parser recurses into them."""
     if text.count("[") + text.count("{") <= max_depth:
         return
+    brackets = _NO_BRACKET.sub("", text)
+    for _ in range(max_depth):  # each round takes away the innermost level
+        brackets = brackets.replace("[]", "").replace("{}", "")
+        if not brackets:
+            return
     depth = 0
-    for token in _SYNTAX.finditer(text):
-        char = token.group()
-        if char in ("[", "{"):
-            depth += 1
-            if depth > max_depth:
-                raise StrictJSONError(f"nested deeper than {max_depth} levels")
-        elif char in ("]", "}"):
-            depth -= 1
+    for char in brackets:
+        depth += 1 if char in "[{" else -1
+        if depth > 0:
+            raise StrictJSONError(f"nested deeper than {max_depth} levels")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -114,7 +125,7 @@ def _finite(literal: str) -> float:
 
 def _refuse_surrogates(text: str) -> None:
     """Half of a surrogate pair, escaped, decodes to a character that cannot be written as UTF-8 again."""
-    for token in _SYNTAX.finditer(text):
+    for token in _STRING.finditer(text):
         literal = token.group()
         if "\\u" in literal:
             try:
