@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ MAX_LINES = 60
 MAX_ROWS = 40
 MAX_EVENTS = 12
 MAX_CELL = 200
+MAX_PRETTY = 200_000
+"""Largest body, in bytes, that is indented: of more, only the beginning is shown anyway."""
 MAX_FLAT = 88
 """Longest line, in characters, that an object or a list is written on."""
 
@@ -48,9 +51,10 @@ def shown_body(data: bytes, label: str) -> Shown:
         table = _table(parsed, label)
         if table is not None:
             return table
-    if isinstance(parsed, dict | list):
-        # Pretty-printing changes the length, so what is left out is counted in what is shown.
-        return _cut(_pretty(parsed, ""), label)
+    if isinstance(parsed, dict | list) and len(data) <= MAX_PRETTY:
+        with suppress(RecursionError):
+            # Pretty-printing changes the length, so what is left out is counted in what is shown.
+            return _cut(_pretty(parsed, ""), label)
     return _cut(decode(data), label)
 
 
@@ -76,6 +80,10 @@ def blob_or_reason(blob: Callable[[str], bytes], digest: str) -> bytes:
         return blob(digest)
     except (BundleError, KeyError, OSError) as error:
         return f"(not shown: {error})".encode()
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _parse(data: bytes) -> Any:
@@ -106,11 +114,11 @@ def _cut(text: str, label: str) -> Shown:
 
 
 def _table(body: Mapping[str, Any], label: str) -> Shown | None:
-    columns = [column for column in body.get("columnDefinitions") or [] if isinstance(column, dict)]
+    columns = [column for column in _items(body.get("columnDefinitions")) if isinstance(column, dict)]
     visible = [index for index, column in enumerate(columns) if not column.get("priority")]
     if not visible:
         return None
-    rows = [row.get("cells") or [] for row in body.get("rows") or [] if isinstance(row, dict)]
+    rows = [_items(row.get("cells")) for row in _items(body.get("rows")) if isinstance(row, dict)]
     shown = [tuple(_cell(cells[index]) if index < len(cells) else "" for index in visible) for cells in rows]
     names = tuple(str(columns[index].get("name", "")) for index in visible)
     more = len(shown) - MAX_ROWS
@@ -171,7 +179,7 @@ def _state(body: Mapping[str, Any]) -> str:
         return one_line(str(body.get("message", "")), MAX_CELL)
     conditions = status.get("conditions")
     parts = [str(status["phase"])] if status.get("phase") else []
-    for condition in conditions if isinstance(conditions, list) else []:
+    for condition in _items(conditions):
         if isinstance(condition, dict):
             reason = f" ({condition['reason']})" if condition.get("reason") else ""
             parts.append(f"{condition.get('type', '')}={condition.get('status', '')}{reason}")

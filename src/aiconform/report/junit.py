@@ -52,7 +52,7 @@ def _seconds(us: int | None) -> str:
 
 
 def _suite(check: CheckView, report: Report) -> ET.Element:
-    suite = ET.Element("testsuite", {"name": _legal(check.id), "timestamp": report.started.removesuffix("Z")})
+    suite = ET.Element("testsuite", {"name": _legal(check.id), "timestamp": _legal(report.started.removesuffix("Z"))})
     properties = ET.SubElement(suite, "properties")
     facts = {
         "requirement": check.id,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _MARKUP = re.compile(r"[\\`*_\[\]<>&|~#]")
 _AT_START = re.compile(r"^(?:[-+=]|\d+(?=[.)](?:\s|$)))")
-_ACTS = re.compile(r"@|://|www\.|#\d|\bGH-\d|\b[0-9a-f]{7,}\b|mailto:|xmpp:|:\w+:|\$", re.IGNORECASE)
+_ACTS = re.compile(r"@|://|www\.|#\d|GH-\d|[0-9a-f]{7,}|mailto:|xmpp:|:\w+:|\$", re.IGNORECASE)
 MAX_TABLE_TEXT = 200
 MAX_KEY_EXCHANGES = 6
 
