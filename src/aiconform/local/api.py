@@ -1,0 +1,105 @@
+"""A few plain requests to the local cluster's own API server, as its administrator: enough to boot it and tell its state.
+
+Whoever tests a cluster uses :mod:`aiconform.cluster`; this never sees a user's cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import re
+import ssl
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+JsonObject = dict[str, Any]
+
+_COLLECTIONS = {
+    "ServiceAccount": "api/v1/namespaces/{namespace}/serviceaccounts",
+    "ConfigMap": "api/v1/namespaces/{namespace}/configmaps",
+    "Service": "api/v1/namespaces/{namespace}/services",
+    "Node": "api/v1/nodes",
+    "Deployment": "apis/apps/v1/namespaces/{namespace}/deployments",
+    "ClusterRole": "apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+}
+
+
+class ApiError(Exception):
+    """The API server could not be asked, or answered with an error."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Api:
+    """Requests over one kept connection.
+
+    Args:
+        kubeconfig: the administrator's, as written by :func:`aiconform.local.kubeconfig.render`.
+        timeout_s: of each request.
+    """
+
+    def __init__(self, kubeconfig: Path, timeout_s: float = 5.0) -> None:
+        fields = dict(re.findall(r"(server|[a-z-]+-data): (\S+)", kubeconfig.read_text()))
+        authority = base64.b64decode(fields["certificate-authority-data"]).decode()
+        self._context = ssl.create_default_context(cadata=authority)
+        with tempfile.NamedTemporaryFile() as file:  # the ssl module reads a client's key from a file only
+            file.write(base64.b64decode(fields["client-certificate-data"]))
+            file.write(base64.b64decode(fields["client-key-data"]))
+            file.flush()
+            self._context.load_cert_chain(file.name)
+        self._address = fields["server"].removeprefix("https://")
+        self._timeout_s = timeout_s
+        self._connection: http.client.HTTPSConnection | None = None
+
+    def get(self, path: str) -> JsonObject:
+        """The object or list at a path.
+
+        Raises:
+            ApiError: no answer, or a status of 400 or more (status 0: no answer).
+        """
+        return self._ask("GET", path)
+
+    def text(self, path: str) -> str:
+        """The plain text at a path, for example ``/readyz``."""
+        return self._send("GET", path, None, "").decode()
+
+    def patch(self, path: str, change: Mapping[str, Any]) -> JsonObject:
+        """Change an object by a JSON merge patch (RFC 7396)."""
+        return self._ask("PATCH", path, change, "application/merge-patch+json")
+
+    def apply(self, thing: Mapping[str, Any]) -> JsonObject:
+        """Create or update an object by server-side apply."""
+        metadata = thing["metadata"]
+        collection = _COLLECTIONS[thing["kind"]].format(namespace=metadata.get("namespace"))
+        path = f"/{collection}/{metadata['name']}?fieldManager=aiconform&force=true"
+        return self._ask("PATCH", path, thing, "application/apply-patch+yaml")
+
+    def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None = None, kind: str = "") -> JsonObject:
+        answer = json.loads(self._send(verb, path, body, kind))
+        if not isinstance(answer, dict):
+            raise ApiError(0, f"{verb} {path}: not a JSON object")
+        return answer
+
+    def _send(self, verb: str, path: str, body: Mapping[str, Any] | None, kind: str) -> bytes:
+        if self._connection is None:
+            self._connection = http.client.HTTPSConnection(
+                self._address, context=self._context, timeout=self._timeout_s
+            )
+        headers = {"Content-Type": kind} if body is not None else {}
+        try:
+            self._connection.request(verb, path, json.dumps(body) if body is not None else None, headers)
+            response = self._connection.getresponse()
+            data = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            self._connection = None
+            raise ApiError(0, f"{verb} {path}: {error or type(error).__name__}") from error
+        if response.status >= 400:
+            raise ApiError(response.status, f"{verb} {path}: {response.status} {data.decode(errors='replace')[:300]}")
+        return data

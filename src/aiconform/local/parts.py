@@ -1,0 +1,34 @@
+"""Collects what a local cluster is put together from: built programs, images, simulated accelerators, add-ons."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiconform.errors import LocalClusterError
+from aiconform.local import boot
+from aiconform.local.profiles import Profile
+from aiconform.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from aiconform.local.cluster import Cluster
+
+
+def require_root() -> None:
+    """Refuse to go on as an ordinary user.
+
+    Raises:
+        LocalClusterError: the caller is not root; the hint is the same command with sudo.
+    """
+    if os.geteuid() == 0:
+        return
+    program = shutil.which(sys.argv[0]) or sys.argv[0]
+    command = shlex.join(["sudo", "--preserve-env=HOME,XDG_CACHE_HOME,XDG_STATE_HOME", program, *sys.argv[1:]])
+    raise LocalClusterError(
+        "a local cluster needs root: it makes namespaces, mounts and cgroups of its own", hint=command
+    )

@@ -1,0 +1,243 @@
+"""Starts a local cluster: files, processes, then waiting until everything asked for is there."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from aiconform.errors import AiconformError, LocalClusterError
+from aiconform.local import boot, kernel, parts, status
+from aiconform.local.api import Api, ApiError
+from aiconform.local.cluster import Cluster, clear
+from aiconform.local.profiles import Profile, profile
+from aiconform.local.state import ClusterState, Home, NodeState
+from aiconform.local.supervisor import READY
+from aiconform.progress import Progress, Silent
+
+MANIFESTS = Path(__file__).with_name("manifests")
+LIMIT_S = 180.0
+
+Installer = Callable[[Cluster, Profile, Progress], None]
+"""Installs add-ons once the API server answers; ends when they are usable."""
+
+
+def up(
+    name: str = "default",
+    profile_name: str = "default",
+    progress: Progress | None = None,
+    *,
+    owner_pid: int | None = None,
+    port: int = 0,
+    ready_made: boot.Parts | None = None,
+    installers: Sequence[Installer] | None = None,
+) -> Cluster:
+    """Start a cluster, or find it running.
+
+    Args:
+        name: of the cluster; several can run at once.
+        profile_name: which nodes it has, see :mod:`aiconform.local.profiles`.
+        progress: told what is being done.
+        owner_pid: the cluster ends with this process; None: it runs until :func:`aiconform.local.cluster.down`.
+        port: of the API server on the machine's loopback; 0: a free one.
+        ready_made: programs and images, instead of building or finding them in the cache.
+        installers: add-ons, instead of the profile's own.
+
+    Returns:
+        The cluster, with all nodes Ready and its add-ons installed.
+
+    Raises:
+        LocalClusterError: it cannot be started; nothing is left of the attempt.
+        UsageError: the name or the profile is not valid.
+    """
+    progress = progress or Silent()
+    home, wanted = Home.of(name), profile(profile_name)
+    parts.require_root()
+    found = _running(home, wanted)
+    if found is not None:
+        return found
+    made = ready_made or parts.collect(name, wanted, progress)
+    clear(home)
+    with home.locked(create=True) as lock:
+        if lock is None:
+            raise _occupied(home)
+        boots = _Boot(home, wanted, progress, owner_pid)
+        try:
+            return boots.run(lock, port, made, parts.installers(wanted) if installers is None else installers)
+        except OSError as error:
+            raise LocalClusterError(
+                f"cannot start local cluster {name!r}: {error}", hint=f"check the space and rights of {home.directory}"
+            ) from error
+        finally:
+            boots.release(lock)
+
+
+def _running(home: Home, wanted: Profile) -> Cluster | None:
+    state = home.read()
+    if not home.alive():
+        return None
+    if state is None or not home.ready_file.exists():
+        raise _occupied(home)
+    if state.profile != wanted.name:
+        raise LocalClusterError(
+            f"local cluster {home.name!r} runs already, with profile {state.profile}",
+            hint="stop it with `aiconform local down`, or choose another --name",
+        )
+    return Cluster(home, state)
+
+
+def _occupied(home: Home) -> LocalClusterError:
+    return LocalClusterError(
+        f"local cluster {home.name!r} is being started or stopped by another process",
+        hint=f"wait for it, or choose another --name; `aiconform local down --name {home.name}` ends it",
+    )
+
+
+class _Boot:
+    """One attempt to start a cluster. Until the cluster is told that it is ready, its end is the cluster's."""
+
+    def __init__(self, home: Home, wanted: Profile, progress: Progress, owner_pid: int | None) -> None:
+        self._home = home
+        self._profile = wanted
+        self._progress = progress
+        self._owner_pid = owner_pid
+        self._pipe = -1
+        self._janitor: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+        self._begun = time.monotonic()
+
+    def run(self, lock: int, port: int, made: boot.Parts, installers: Sequence[Installer]) -> Cluster:
+        self._progress.update("starting Kubernetes", waiting="processes")
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            state = ClusterState(
+                name=self._home.name,
+                profile=self._profile.name,
+                port=listener.getsockname()[1],
+                boot_id=kernel.boot_id(),
+                created=time.time(),
+                nodes=tuple(NodeState(spec.name, index) for index, spec in enumerate(self._profile.nodes)),
+                owner_pid=self._owner_pid,
+            )
+            specs = {spec.name: spec for spec in self._profile.nodes}
+            boot.write(self._home, state, specs, made, listener.fileno())
+            self._start_janitor(lock, listener.fileno())
+        cluster = Cluster(self._home, state, fresh=True)
+        api = self._wait_for_api()
+        self._apply_base(api)
+        for install in installers:
+            install(cluster, self._profile, self._progress)
+        self._wait_for_nodes(api)
+        os.write(self._pipe, READY)
+        self._wait("the supervisor to take over", self._home.ready_file.exists)
+        self._progress.finished("local cluster ready", f"{time.monotonic() - self._begun:.1f} s")
+        return cluster
+
+    def release(self, lock: int) -> None:
+        """Let go of the cluster: if it is not ready by now, it ends, and this waits until nothing is left."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+        if self._log is not None:
+            self._log.close()
+        if self._janitor is None or not self._home.ready_file.exists():
+            os.set_inheritable(lock, False)
+            if self._janitor is not None:
+                self._janitor.wait()
+            self._home.remove()
+
+    def _start_janitor(self, lock: int, listener: int) -> None:
+        reader, self._pipe = os.pipe2(os.O_CLOEXEC)
+        self._log = (self._home.logs / "supervisor.log").open("a+b")
+        self._janitor = subprocess.Popen(
+            [sys.executable, "-m", "aiconform.local.supervisor", self._home.name],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            cwd="/",
+            start_new_session=True,
+            pass_fds=(lock, listener, reader),
+            env={**os.environ, "OWNER_FD": str(reader), "LISTEN_FD": str(listener)},
+        )
+        os.close(reader)
+
+    def _wait_for_api(self) -> Api:
+        api = Api(self._home.kubeconfig)
+
+        def ready() -> bool:
+            try:
+                api.text("/readyz")
+                api.get("/api/v1/namespaces/default/serviceaccounts/default")
+            except ApiError:
+                return False
+            return True
+
+        try:
+            api.text("/version")
+        except ApiError:
+            pass
+        self._wait("the API server", ready)
+        self._progress.finished("API server ready", f"{time.monotonic() - self._begun:.1f} s")
+        return api
+
+    def _apply_base(self, api: Api) -> None:
+        for thing in yaml.safe_load_all((MANIFESTS / "base.yaml").read_text()):
+            api.apply(thing)
+
+    def _wait_for_nodes(self, api: Api) -> None:
+        pending = {spec.name for spec in self._profile.nodes}
+        bare = set(pending)
+
+        def ready() -> bool:
+            try:
+                objects = api.get("/api/v1/nodes")["items"]
+            except ApiError:
+                return False
+            for item in objects:
+                name = item["metadata"]["name"]
+                if name in bare:
+                    self._complete(api, name)
+                    bare.discard(name)
+                if status.is_ready(item):
+                    pending.discard(name)
+            return not pending
+
+        self._wait("nodes", ready, lambda: ", ".join(sorted(pending)))
+        self._progress.finished(
+            f"{len(self._profile.nodes)} nodes Ready", f"{time.monotonic() - self._begun:.1f} s"
+        )
+
+    def _complete(self, api: Api, name: str) -> None:
+        """Tell the Node object which pod addresses the node uses; nobody else in this cluster hands them out."""
+        state = self._home.read()
+        if state is not None:
+            cidr = state.node(name).pod_cidr
+            api.patch(f"/api/v1/nodes/{name}", {"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}})
+
+    def _wait(self, what: str, happened: Callable[[], bool], still: Callable[[], str] = str) -> None:
+        deadline = time.monotonic() + LIMIT_S
+        while not happened():
+            self._progress.update("starting Kubernetes", waiting=still() or what)
+            if self._janitor is not None and self._janitor.poll() is not None:
+                raise self._failure(f"the local cluster ended while waiting for {what}")
+            if time.monotonic() > deadline:
+                raise self._failure(f"the local cluster did not come up: no {what} within {LIMIT_S:.0f} s")
+            select.select([], [], [], 0.05)
+
+    def _failure(self, message: str) -> AiconformError:
+        details: list[str] = []
+        if self._log is not None:  # still open, so readable even after the janitor has removed it
+            self._log.seek(0)
+            details = self._log.read().decode(errors="replace").splitlines()[-12:]
+        for spec in self._profile.nodes:
+            for name, entry in status.service_report(self._home.node(spec.name)).items():
+                if entry["last_end"]:
+                    details.append(f"{spec.name}: {name} ended {entry['restarts']} times, last by {entry['last_end']}")
+                    details += [f"  {line}" for line in entry["tail"]]
+        return LocalClusterError(message, details=details[:40])

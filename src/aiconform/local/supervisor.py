@@ -1,0 +1,225 @@
+"""The cluster's own processes: ``python -m aiconform.local.supervisor STATE_DIRECTORY`` (started by ``up``).
+
+::
+
+    janitor                waits for the supervisor; then, whatever ended it, removes everything
+    └── supervisor         starts the nodes, wires them, starts a node again that dies
+        └── node           one per node, see node_init
+
+The janitor and the supervisor watch each other: when the supervisor dies, the janitor cleans up; when the janitor dies,
+the kernel tells the supervisor, which does the same. Until ``up`` says that the cluster is ready, its end ends the
+cluster too. Both hold the cluster's lock. Imports are few on purpose: this stays in memory as long as the cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiconform.errors import AiconformError
+from aiconform.local import cgroups, kernel, network
+from aiconform.local.services import FIRST_DELAY_S, LONGEST_DELAY_S, Log, describe_end
+from aiconform.local.state import ClusterState, Home, NodeState, write_atomically
+
+READY = b"ready\n"
+"""What ``up`` writes when the cluster may outlive it."""
+
+
+@dataclass
+class _Node:
+    state: NodeState
+    outer: subprocess.Popen[bytes] | None = None
+    pid: int = 0
+    not_before: float = 0.0
+    delay_s: float = FIRST_DELAY_S
+
+
+class Supervisor:
+    """Runs the nodes of one cluster until told to stop.
+
+    Args:
+        home: the cluster's files.
+        state: what to run.
+        owner: read end of the pipe that ``up`` holds; None once the cluster is on its own.
+        listener: descriptor of the loopback socket for the API server, inherited by the control node.
+    """
+
+    def __init__(self, home: Home, state: ClusterState, owner: int, listener: int) -> None:
+        self._home = home
+        self._state = state
+        self._listener = listener
+        self._log = Log(home.logs / "supervisor.log")
+        self._nodes = [_Node(node) for node in state.nodes]
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(owner, selectors.EVENT_READ, self._owner_spoke)
+        if state.owner_pid is not None:
+            self._selector.register(os.pidfd_open(state.owner_pid), selectors.EVENT_READ, self._owner_ended)
+        self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, lambda _: os.read(self._wake_reader, 4096))
+        self._stop = False
+
+    def run(self) -> None:
+        """Run until a signal, the owner's end, or a node that cannot be wired."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop_on_signal)
+        signal.set_wakeup_fd(self._wake_writer)
+        while not self._stop:
+            self._start_due()
+            for key, _ in self._selector.select(self._pause_s()):
+                key.data(key.fd)
+            self._reap()
+
+    def _stop_on_signal(self, number: int, _frame: object) -> None:
+        self._log.note(f"stopping: signal {signal.Signals(number).name}")
+        self._stop = True
+
+    def _owner_spoke(self, descriptor: int) -> None:
+        data = os.read(descriptor, 64)
+        if data == READY:
+            self._log.note("the cluster is ready and on its own")
+            write_atomically(self._home.ready_file, f"{time.time()}\n")
+        elif not data and not self._home.ready_file.exists():
+            self._log.note("stopping: whoever started the cluster is gone before it was ready")
+            self._stop = True
+        if not data:
+            self._selector.unregister(descriptor)
+            os.close(descriptor)
+
+    def _owner_ended(self, _descriptor: int) -> None:
+        self._log.note(f"stopping: the owner, process {self._state.owner_pid}, ended")
+        self._stop = True
+
+    def _pause_s(self) -> float | None:
+        return None if all(node.outer for node in self._nodes) else 0.1
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        due = [node for node in self._nodes if node.outer is None and now >= node.not_before]
+        for node in due:
+            self._spawn(node)
+        for node in due:
+            self._learn_pid(node)
+        control = self._nodes[0]
+        if control in due:  # its namespace held the bridge: everybody is wired anew
+            network.wire_control(control.pid, control.state)
+        for node in self._nodes[1:] if control in due else due:
+            if node.pid and control.pid:
+                network.wire_worker(control.pid, node.pid, node.state)
+        for node in due:
+            network.route_pods(node.pid, node.state, self._state.nodes)
+            assert node.outer is not None
+            assert node.outer.stdin is not None
+            node.outer.stdin.write(b"network\n")
+            node.outer.stdin.flush()
+        if due:
+            self._write_report()
+
+    def _spawn(self, node: _Node) -> None:
+        control = node is self._nodes[0]
+        log = (self._home.logs / f"{node.state.name}-start.log").open("ab")
+        with log:
+            node.outer = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "aiconform.local.node_init",
+                    str(self._home.node(node.state.name) / "launch.json"),
+                    str(os.getpid()),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(self._listener,) if control else (),
+                env={**os.environ, "LISTEN_FD": str(self._listener)},
+            )
+
+    def _learn_pid(self, node: _Node) -> None:
+        assert node.outer is not None
+        assert node.outer.stdout is not None
+        line = node.outer.stdout.readline()
+        node.outer.stdout.close()
+        if not line.strip():
+            text = (self._home.logs / f"{node.state.name}-start.log").read_text()
+            raise AiconformError(f"node {node.state.name} cannot be set up", details=text.strip().splitlines()[-3:])
+        node.pid = int(line)
+        self._log.note(f"node {node.state.name} started, process {node.pid}")
+
+    def _reap(self) -> None:
+        for node in self._nodes:
+            if node.outer is None:
+                continue
+            pid, status = os.waitpid(node.outer.pid, os.WNOHANG)
+            if pid == 0:
+                continue
+            node.outer.returncode = os.waitstatus_to_exitcode(status)
+            assert node.outer.stdin is not None
+            node.outer.stdin.close()
+            node.outer, node.pid = None, 0
+            self._log.note(
+                f"node {node.state.name} ended: {describe_end(status)}; starts again in {node.delay_s:g} s"
+            )
+            node.not_before = time.monotonic() + node.delay_s
+            node.delay_s = min(node.delay_s * 2, LONGEST_DELAY_S)
+            cgroups.Group(f"{self._home.cgroup.path}/{node.state.name}").kill()
+
+    def _write_report(self) -> None:
+        report = {"supervisor": os.getpid(), "nodes": {node.state.name: node.pid for node in self._nodes}}
+        write_atomically(self._home.directory / "supervisor.json", json.dumps(report))
+
+
+def _supervise(home: Home, janitor: int) -> int:
+    kernel.set_parent_death_signal(signal.SIGTERM, janitor)
+    kernel.name_process("aiconform-super")
+    state = home.read()
+    if state is None:
+        return 1
+    code = 0
+    try:
+        Supervisor(home, state, int(os.environ.pop("OWNER_FD")), int(os.environ["LISTEN_FD"])).run()
+    except AiconformError as error:
+        print(error.render(), file=sys.stderr, flush=True)  # noqa: T201
+        code = 1
+    if os.getppid() != janitor:
+        _clean(home)
+    return code
+
+
+def _clean(home: Home) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps what is killed now
+    cgroups.leave()
+    home.remove()
+
+
+def main() -> int:
+    """Become the janitor, with the supervisor as child."""
+    home = Home.of(sys.argv[1])
+    group = cgroups.Group(f"{home.cgroup.path}/supervisor")
+    group.create()
+    home.cgroup.share_controllers()
+    group.enter()
+    kernel.name_process("aiconform-clean")
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    janitor = os.getpid()
+    child = os.fork()
+    if child == 0:
+        return _supervise(home, janitor)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+    for name in ("OWNER_FD", "LISTEN_FD"):
+        os.close(int(os.environ[name]))
+    os.waitpid(child, 0)
+    _clean(home)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
