@@ -131,7 +131,7 @@ def _summary(report: Report) -> Iterator[str]:
             f"**{check.outcome}**",
             check.level,
             _cell(check.summary),
-            f"{check.passed} of {len(check.probes)}" if check.probes else "",
+            f"{check.passed} of {len(check.probes)}" if check.was_run else "",
             duration(check.took_us) if check.took_us is not None else "",
         )
         for check in report.checks

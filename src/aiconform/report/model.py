@@ -165,6 +165,11 @@ class CheckView:
         return sum(probe.outcome == "passed" for probe in self.probes)
 
     @property
+    def was_run(self) -> bool:
+        """Whether it was put to the test at all."""
+        return bool(self.probes) and self.outcome not in {"not run", "n/a"}
+
+    @property
     def took_us(self) -> int | None:
         """How long it ran, in microseconds; None where it did not."""
         if self.started_us is None or self.ended_us is None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -28,6 +29,7 @@ from aiconform.evidence.documents import (
     ProbeVerdict,
     Verdicts,
 )
+from aiconform.evidence.reader import Bundle, open_bundle
 from aiconform.evidence.records import (
     GENESIS,
     PAYLOADS,
@@ -45,6 +47,7 @@ from aiconform.evidence.records import (
     SealData,
     VerdictData,
 )
+from aiconform.evidence.writer import BundleWriter
 
 RUN = "7f3c09a1b2d4e5f6"
 START = datetime(2026, 11, 24, 1, 2, 3, 250_000, tzinfo=UTC)
@@ -679,3 +682,12 @@ def sample(plan: Plan | None = None) -> MemoryBundle:
     bundle.verdicts = write_sample(bundle, ticker, plan)
     bundle.append("run", SealData(plan_sha256="0" * 64, verdicts_sha256="0" * 64, records=len(bundle.records) + 1))
     return bundle
+
+
+def write_bundle(directory: Path) -> Bundle:
+    """The made-up run as a sealed bundle on disk, opened again."""
+    ticker, plan = Ticker(), sample_plan()
+    writer = BundleWriter(directory, wall=ticker.wall, mono_us=ticker.mono_us)
+    writer.commit_plan(plan)
+    writer.seal(verdicts=write_sample(writer, ticker, plan), partial=False)
+    return open_bundle(directory)
