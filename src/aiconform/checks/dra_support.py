@@ -7,7 +7,7 @@ from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
     "dra_support",
-    needs=(needs.api("resource.k8s.io/v1"), needs.dra),
+    needs=(needs.api("resource.k8s.io/v1"),),
     holds=needs.holds_dra,
     limits=("One driver's devices are claimed; other drivers on the cluster are not looked at.",),
 )
@@ -26,13 +26,14 @@ async def kinds_served(ctx: Context) -> None:
 @CHECK.positive(
     "a claim from a template is allocated, and its container alone sees the device",
     fails_if="the claim is not allocated or not reserved for the pod, or its container sees no more than its sibling",
+    needs=(needs.dra,),
 )
 async def claim_allocated(ctx: Context) -> None:
     pod = await claims.claiming_pod(ctx, "claim")
     ctx.memo["first"] = await claims.granted(ctx, pod)
 
 
-@CHECK.positive("two claims get two devices", fails_if="both claims are given the same device")
+@CHECK.positive("two claims get two devices", fails_if="both claims are given the same device", after=claim_allocated)
 async def distinct(ctx: Context) -> None:
     first = ctx.memo["first"]
     second = await claims.granted(ctx, await claims.claiming_pod(ctx, "second"))

@@ -56,19 +56,24 @@ class _Lazy(click.Group):
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="aiconform %(version)s")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and what happens inside.")
-@click.pass_context
-def cli(ctx: click.Context, verbose: bool) -> None:  # noqa: FBT001 - click passes options so
+def cli(verbose: bool) -> None:  # noqa: FBT001 - taken by main, here for the help
     """Prove that a Kubernetes cluster is AI-conformant, and let others check the proof."""
-    ctx.obj = {"verbose": verbose}
 
 
 def main(argv: list[str] | None = None) -> None:
     """The ``aiconform`` command."""
     args = sys.argv[1:] if argv is None else argv
-    verbose = any(arg in ("-v", "--verbose") for arg in args)
+    args, verbose = _without_verbose(args)
 
     def work() -> int | None:
         result: Any = cli.main(args, prog_name="aiconform", standalone_mode=False, auto_envvar_prefix="AICONFORM")
         return result if isinstance(result, int) else None
 
     sys.exit(exits.guarded(work, verbose=verbose))
+
+
+def _without_verbose(args: list[str]) -> tuple[list[str], bool]:
+    """Take ``-v`` from wherever it stands; what follows ``kubectl`` or ``--`` is not ours."""
+    end = next((n for n, arg in enumerate(args) if arg in ("--", "kubectl")), len(args))
+    ours = [arg for arg in args[:end] if arg not in ("-v", "--verbose")]
+    return ours + args[end:], len(ours) != end

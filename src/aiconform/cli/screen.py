@@ -1,93 +1,161 @@
-"""The finished lines of the screen, as functions from events to text."""
+"""The finished lines of the screen, as functions from events to rows.
+
+A row is a lead that never wraps and a text beside it that wraps under itself.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from aiconform.cli.text import MARKS, STYLES, duration, took, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiconform.engine import events
-    from aiconform.evidence.documents import CheckVerdict, Plan, PlannedCheck, ProbeVerdict
+    from aiconform.evidence.documents import CheckVerdict, Plan, PlannedCheck, PlannedProbe, ProbeVerdict
+
+_KEY: Final = 11
+"""Width of the words before the values: ``cluster    ``."""
+_MAX_MEASURED: Final = 70
 
 
-def header(plan: Plan, bundle: Path) -> list[Text]:
+@dataclass(frozen=True)
+class Row:
+    """A line of the screen; ``rest`` wraps under itself."""
+
+    lead: Text
+    rest: Text
+
+    @property
+    def plain(self) -> str:
+        """The row as one line of text."""
+        return (self.lead.plain + self.rest.plain).rstrip()
+
+    def joined(self) -> Text:
+        """The row as one line with its styles, for where nothing wraps."""
+        line = Text.assemble(self.lead, self.rest)
+        line.rstrip()
+        return line
+
+
+def row(key: str, value: str, style: str = "", *, indent: int = 0, width: int = _KEY) -> Row:
+    """A word and its value."""
+    return Row(Text(f"{' ' * indent}{key:<{width}}"), Text(visible(value), style=style))
+
+
+def blank() -> Row:
+    """An empty line."""
+    return Row(Text(""), Text(""))
+
+
+def header(plan: Plan, bundle: Path) -> list[Row]:
     """What will be asked."""
     counts = [f"{number} {level}" for level in ("MUST", "SHOULD") if (number := _level(plan, level))]
-    title = Text(f"aiconform {plan.tool}", style="bold")
-    title.append(f"   Kubernetes AI Conformance {plan.release}: {', '.join(counts)}", style="")
-    return [title, Text(f"run        {plan.run}, bundle {bundle}")]
+    title = Text(f"aiconform {plan.tool}   ", style="bold")
+    return [
+        Row(title, Text(f"Kubernetes AI Conformance {plan.release}: {', '.join(counts)}")),
+        row("run", f"{plan.run}; bundle {bundle}"),
+    ]
 
 
-def cluster(event: events.ClusterFound) -> list[Text]:
+def cluster(event: events.ClusterFound) -> list[Row]:
     """What was found, and what will be written."""
     facts = event.facts
-    lines = [Text(f"cluster    {visible(facts.product)}, {len(facts.nodes)} nodes; {visible(facts.accelerators)}")]
+    nodes = f"{len(facts.nodes)} node{'s' if len(facts.nodes) != 1 else ''}"
+    rows = [row("cluster", "; ".join(part for part in (f"{facts.product}, {nodes}", facts.accelerators) if part))]
     if event.simulated:
-        lines.append(Text("           SIMULATED accelerators: this run cannot back a submission", style="bold yellow"))
-    lines += [Text(f"writes     namespace {event.namespace}, removed at the end"), Text("")]
-    return lines
+        rows.append(row("", "SIMULATED accelerators: this run cannot back a submission", "bold yellow"))
+    if event.namespace:
+        rows.append(row("writes", f"namespace {event.namespace}, removed at the end"))
+    return [*rows, blank()]
 
 
-def check(verdict: CheckVerdict, plan: Plan) -> list[Text]:
-    """A requirement's line, and below it every probe that did not pass."""
+def check(verdict: CheckVerdict, plan: Plan) -> list[Row]:
+    """A requirement's line, and below it every probe if it did not pass."""
     planned = next(found for found in plan.checks if found.requirement == verdict.requirement)
-    passed = sum(probe.outcome == "passed" for probe in verdict.probes)
-    spent = (verdict.ended_us or 0) - (verdict.started_us or 0)
-    line = Text(f"{MARKS[verdict.outcome]} ", style=STYLES[verdict.outcome])
-    line.append(f"{verdict.level:<6}  ", style="")
-    line.append(f"{verdict.requirement:<26}", style="bold" if verdict.outcome in ("failed", "undecided") else "")
-    line.append(f"{verdict.outcome:<10}", style=STYLES[verdict.outcome])
+    lead = Text(f"{MARKS[verdict.outcome]} ", style=STYLES[verdict.outcome])
+    lead.append(f"{verdict.level:<7} ", style="")
+    lead.append(f"{verdict.requirement:<28}", style="bold" if verdict.outcome in ("failed", "undecided") else "")
+    lead.append(f"{verdict.outcome:<10} ", style=STYLES[verdict.outcome])
     if verdict.started_us is None:
-        line.append(f"{'':<17}{visible(verdict.reason)}", style="dim")
-        return [line]
-    line.append(f"{passed} of {len(verdict.probes)} probes  {duration(spent / 1e6)}", style="")
-    lines = [line]
-    if verdict.outcome != "passed":
-        for probe in verdict.probes:
-            lines += _probe(probe, planned, verdict.requirement)
-        if verdict.left_behind:
-            lines.append(Text(f"    clean-up left {visible(', '.join(verdict.left_behind))}", style="yellow"))
-    return lines
+        return [Row(lead, Text(visible(verdict.reason), style="dim"))]
+    passed = sum(probe.outcome == "passed" for probe in verdict.probes)
+    spent = (verdict.ended_us or 0) - verdict.started_us
+    lead.append(f"{passed} of {len(verdict.probes)} probes  {duration(spent / 1e6):>5}  ", style="")
+    if verdict.outcome == "passed":
+        return [Row(lead, Text(visible(measured(verdict)), style="dim"))]
+    rows = [Row(lead, Text(""))]
+    for probe in verdict.probes:
+        rows += _probe(probe, planned)
+    rows += [row("", f"clean-up left {what}", "yellow", indent=4, width=0) for what in verdict.left_behind]
+    return rows
 
 
-def _probe(probe: ProbeVerdict, planned: PlannedCheck, requirement: str) -> list[Text]:
+def measured(verdict: CheckVerdict) -> str:
+    """The first measured values that fit beside the verdict, if there are any."""
+    seen = [observation for probe in verdict.probes for observation in probe.observations if observation.figures]
+    lines = (", ".join(f"{name} {value}" for name, value in found.figures.items()) for found in seen)
+    return next((line for line in lines if len(line) <= _MAX_MEASURED), "")
+
+
+def _probe(probe: ProbeVerdict, planned: PlannedCheck) -> list[Row]:
     plan = next(found for found in planned.probes if found.id == probe.id)
-    line = Text(f"    {MARKS[probe.outcome]} ", style=STYLES[probe.outcome])
-    line.append(f"{plan.kind:<9} {plan.title}", style="")
+    lead = Text(f"    {MARKS[probe.outcome]} ", style=STYLES[probe.outcome])
+    lead.append(f"{plan.kind:<9} ", style="")
     if probe.outcome in ("not run", "n/a"):
-        line.append(f": not run: {visible(probe.reason)}", style="dim")
-    lines = [line]
-    if probe.outcome not in ("failed", "undecided"):
-        return lines
+        return [Row(lead, Text(visible(f"{plan.title}; {probe.outcome}: {probe.reason}"), style="dim"))]
+    rest = Text(visible(plan.title))
+    if probe.outcome != "passed":
+        rest.append(f"; {probe.outcome}", style=STYLES[probe.outcome])
+    rows = [Row(lead, rest)]
+    if probe.outcome in ("failed", "undecided"):
+        rows += [row(key, value, indent=6, width=10) for key, value in _why(probe, plan, planned.requirement) if value]
+    return rows
+
+
+def _why(probe: ProbeVerdict, plan: PlannedProbe, requirement: str) -> Iterator[tuple[str, str]]:
+    """Expected, observed, cause, where the evidence is, and how to see it again."""
     worst = next((seen for seen in probe.observations if seen.outcome == probe.outcome), None)
-    rows = [("cause", probe.reason)]
     if worst is not None:
-        where = ", ".join(f"{ref.lane} #{ref.n}" for ref in worst.rests_on[-1:])
-        rows = [("expected", worst.expected), ("observed", worst.observed), ("cause", worst.cause), ("evidence", where)]
-    rows.append(("again", f"aiconform run {requirement} --keep"))
-    lines += [Text(f"      {name:<9} {visible(value)}") for name, value in rows if value]
-    return lines
+        yield "expected", worst.expected
+        yield "observed", worst.observed
+        cause = worst.cause or ("" if probe.reason.startswith("expected ") else probe.reason)
+        yield "cause", "" if cause == worst.observed else cause
+        yield "evidence", ", ".join(f"{ref.lane} #{ref.n}" for ref in worst.rests_on[-2:])
+    else:
+        yield "expected", f"not that {plan.fails_if}" if plan.fails_if else ""
+        yield "observed", "nothing that decides it"
+        yield "cause", probe.reason
+        yield "evidence", probe.lane
+    yield "again", f"aiconform run {requirement} --keep"
 
 
-def summary(event: events.RunFinished) -> list[Text]:
+def summary(event: events.RunFinished, report: Path | None) -> list[Row]:
     """How it ended."""
     verdicts = event.verdicts
     style = {0: "bold green", 1: "bold red"}.get(verdicts.exit_code, "bold yellow")
-    left = f", {len(verdicts.left_behind)} left" if verdicts.left_behind else ", 0 left"
-    lines = [
-        Text(""),
-        Text(f"{verdicts.conclusion} ({took(event.elapsed_s)})", style=style),
-        Text(f"cleanup    {verdicts.removed} objects removed{left}"),
-        *(Text(f"           left: {visible(what)}", style="yellow") for what in verdicts.left_behind),
-        Text(f"bundle     {event.bundle} (sealed sha256:{event.root_sha256[:12]}…)"),
+    rows = [
+        blank(),
+        Row(Text(""), Text(f"{verdicts.conclusion} ({took(event.elapsed_s)})", style=style)),
+        row("cleanup", f"{_objects(verdicts.removed)} removed, {len(verdicts.left_behind)} left"),
+        *(row("", f"left: {what}", "yellow") for what in verdicts.left_behind),
+        row("bundle", f"{event.bundle} (sealed sha256:{event.root_sha256[:12]}…)"),
     ]
+    if report is not None:
+        rows.append(row("report", str(report)))
+    rows.append(row("check it", f"aiconform verify {event.bundle}"))
     if verdicts.simulated:
-        lines += [Text(""), Text("hint: accelerators are SIMULATED, so this run cannot back a submission")]
-    return lines
+        rows += [blank(), Row(Text("hint: "), Text("accelerators are SIMULATED, so this run cannot back a submission"))]
+    return rows
+
+
+def _objects(number: int) -> str:
+    return f"{number} object{'s' if number != 1 else ''}"
 
 
 def _level(plan: Plan, level: str) -> int:

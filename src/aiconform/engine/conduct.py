@@ -64,12 +64,13 @@ async def conduct(
     if facts is None:
         why = Judgement("not run", "the run was interrupted")
         return Outcome(None, [not_run(stage, planned, why, emit) for planned in plan.checks], 0, [], partial=True)
-    emit(ClusterFound(facts.cluster(), bool(facts.simulated), namespaces(plan.run)["restricted"]))
     wanted = {
         name: check
         for planned in plan.checks
         if (check := checks.get(name := planned.requirement)) and not planned.not_run and not unmet(check, facts)
     }
+    root = namespaces(plan.run)["restricted"] if wanted else ""
+    emit(ClusterFound(facts.cluster(), simulated=bool(facts.simulated), namespace=root))
     made = await _prepared(stage, plan.run, {check.pod_security for check in wanted.values()})
     run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep)
     try:

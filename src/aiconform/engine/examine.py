@@ -78,13 +78,18 @@ def not_run(stage: Stage, planned: PlannedCheck, why: Judgement, emit: Emit) -> 
     return _conclude(stage, planned, why, emit, probes=probes, left=[])
 
 
+def _lacking(probe: Probe, facts: Facts) -> Judgement | None:
+    gap = next((gap for need in probe.needs if (gap := need(facts)) is not None), None)
+    return Judgement("not run", gap.reason) if gap else None
+
+
 async def _probe(
     run: Examination, check: Check, probe: Probe, ours: Ours, before: Mapping[str, ProbeVerdict]
 ) -> ProbeVerdict:
     lane = run.stage.lane(f"{check.requirement}/{probe.id}")
     control = before[probe.control].outcome if probe.control else None
     after = before[probe.after].outcome if probe.after else None
-    refused = judge.may_run(control, after)
+    refused = judge.may_run(control, after) or _lacking(probe, run.facts)
     if refused is None and run.stage.interrupted:
         refused = Judgement("not run", INTERRUPTED)
     if refused is not None:

@@ -59,6 +59,17 @@ class State:
     figures: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class Unmet:
+    """Why a check is not run on this cluster: ``n/a`` where its own condition is false, else ``not run``."""
+
+    outcome: Literal["not run", "n/a", "undecided"]
+    reason: str
+
+
+Need = Callable[["Facts"], "Unmet | None"]
+
+
 ProbeFunction = Callable[["Context"], Awaitable[None]]
 
 
@@ -74,17 +85,7 @@ class Probe:
     timeout_s: float
     control: str = ""
     after: str = ""
-
-
-@dataclass(frozen=True)
-class Unmet:
-    """Why a check is not run on this cluster: ``n/a`` where its own condition is false, else ``not run``."""
-
-    outcome: Literal["not run", "n/a", "undecided"]
-    reason: str
-
-
-Need = Callable[["Facts"], "Unmet | None"]
+    needs: tuple[Need, ...] = ()
 
 
 def _nothing_held(_facts: Facts) -> frozenset[str]:
@@ -110,9 +111,21 @@ class Check:
     pod_security: Literal["restricted", "baseline"] = "restricted"
     probes: list[Probe] = field(default_factory=list)
 
-    def positive(self, title: str, *, fails_if: str, timeout_s: float = 180) -> Callable[[ProbeFunction], Probe]:
-        """Declare a positive probe: something works."""
-        return self._declare(title, kind="positive", fails_if=fails_if, timeout_s=timeout_s)
+    def positive(
+        self,
+        title: str,
+        *,
+        fails_if: str,
+        after: Probe | None = None,
+        needs: tuple[Need, ...] = (),
+        timeout_s: float = 180,
+    ) -> Callable[[ProbeFunction], Probe]:
+        """Declare a positive probe: something works.
+
+        ``after`` names a probe whose state it starts from; ``needs`` are its own, beside those of the check.
+        """
+        before = after.id if after else ""
+        return self._declare(title, kind="positive", fails_if=fails_if, timeout_s=timeout_s, after=before, needs=needs)
 
     def negative(
         self, title: str, *, fails_if: str, control: Probe, timeout_s: float = 180
@@ -127,13 +140,21 @@ class Check:
         return self._declare(title, kind="recovery", fails_if=fails_if, timeout_s=timeout_s, after=after.id)
 
     def _declare(
-        self, title: str, *, kind: ProbeKind, fails_if: str, timeout_s: float, control: str = "", after: str = ""
+        self,
+        title: str,
+        *,
+        kind: ProbeKind,
+        fails_if: str,
+        timeout_s: float,
+        control: str = "",
+        after: str = "",
+        needs: tuple[Need, ...] = (),
     ) -> Callable[[ProbeFunction], Probe]:
         def register(function: ProbeFunction) -> Probe:
             name = getattr(function, "__name__", "")
             if any(probe.id == name for probe in self.probes):
                 raise InternalError(f"{self.requirement} declares probe {name} twice")
-            probe = Probe(name, kind, title, fails_if, function, timeout_s, control, after)
+            probe = Probe(name, kind, title, fails_if, function, timeout_s, control, after, needs)
             self.probes.append(probe)
             return probe
 
