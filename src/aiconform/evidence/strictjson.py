@@ -24,6 +24,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True,
 # of keys with characters beyond U+FFFF. A hit inside a string only costs time.
 _ENCODED_OTHERWISE = re.compile(r'(?:^|":|[\[,])-?\d+[.eE]|\d{16}|[\ud800-\U0010ffff]')
 _NO_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^"\[\]{}]++', re.DOTALL)
+_EMPTY = re.compile(r"\[\]|\{\}")
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
@@ -93,7 +94,7 @@ def _limit_depth(text: str, max_depth: int) -> None:
         return
     brackets = _NO_BRACKET.sub("", text)
     for _ in range(max_depth):  # each round takes away the innermost level
-        brackets = brackets.replace("[]", "").replace("{}", "")
+        brackets = _EMPTY.sub("", brackets)
         if not brackets:
             return
     depth = 0
