@@ -1,12 +1,13 @@
 """The screen: finished lines that never move, and one live block at the bottom that shows what is being waited for.
 
-Off a terminal, or with AICONFORM_NO_PROGRESS, every change is a line with its time, and a wait says so every 30 s.
-Everything goes to standard error; standard output is left to documents.
+Off a terminal, or with AICONFORM_NO_PROGRESS, every change is a line with its time, and what takes long says so every
+30 s. Everything goes to standard error; standard output is left to documents.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,12 +25,16 @@ from aiconform.cli.text import cut, duration, visible
 from aiconform.engine import events
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import RenderableType
 
-    from aiconform.evidence.documents import Plan
+    from aiconform.cli.screen import Row
+    from aiconform.evidence.documents import CheckVerdict, Plan
 
 STILL_S = 30.0
-_WIDTH_OFF_TERMINAL = 120
+_TICK_S = 1.0
+_MAX_DOING = 8
 
 
 @dataclass
@@ -40,42 +45,53 @@ class _Doing:
     since: float
     number: str = ""
     waiting: str = ""
-    limit: float = 0.0
+    deadline: float = 0.0
     told: float = 0.0
+
+    def left(self, now: float) -> str:
+        """How much time it has left, if it has a limit."""
+        return f"{self.deadline - now:.0f}s left" if self.deadline > now else ""
 
 
 @dataclass
 class Screen:
     """Shows a run, and implements :class:`~aiconform.progress.Progress` for what comes before it.
 
-    Use as a context manager. ``now`` and ``wall`` can be replaced so that tests see the same screen every time.
+    Use as a context manager. ``now`` and ``wall`` can be replaced so that tests see the same screen every time, and
+    ``console`` to pin width and colour.
     """
 
     file: IO[str]
     now: Callable[[], float] = time.monotonic
     wall: Callable[[], datetime] = lambda: datetime.now(UTC)
-    console: Console = field(init=False)
+    console: Console | None = None
     _doing: dict[str, _Doing] = field(default_factory=dict)
+    _later: list[CheckVerdict] = field(default_factory=list)
     _plan: Plan | None = None
+    _ended: events.RunFinished | None = None
     _live: Live | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         """Decide how to draw."""
-        self.console = Console(file=self.file, highlight=False, soft_wrap=False)
-        if not self.console.is_terminal:
-            self.console = Console(file=self.file, highlight=False, width=_WIDTH_OFF_TERMINAL, soft_wrap=True)
-        self.drawn = self.console.is_terminal and not os.environ.get("AICONFORM_NO_PROGRESS")
+        self._out = self.console or Console(file=self.file, highlight=False)
+        self._drawn = self._out.is_terminal and not os.environ.get("AICONFORM_NO_PROGRESS")
 
     def __enter__(self) -> Screen:
-        """Start the live block, on a terminal."""
-        if self.drawn:
-            self._live = Live(console=self.console, transient=True, refresh_per_second=8, get_renderable=self._block)
+        """Start the live block, or what takes its place off a terminal."""
+        if self._drawn:
+            self._live = Live(console=self._out, transient=True, refresh_per_second=8, get_renderable=self.block)
             self._live.start()
+        else:
+            threading.Thread(target=self._tick, name="screen", daemon=True).start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
         """Remove the live block."""
+        self._stop.set()
         if self._live is not None:
+            self._doing.clear()
             self._live.stop()
             self._live = None
 
@@ -83,26 +99,44 @@ class Screen:
 
     def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:
         """See :class:`~aiconform.progress.Progress`."""
-        self._change("", _Doing(what, self._since("", what), f"{done} of {total}" if total else "", waiting))
+        with self._lock:
+            self._change("", _Doing(what, self._since("", what), f"{done} of {total}" if total else "", waiting))
 
     def finished(self, what: str, detail: str = "") -> None:
         """See :class:`~aiconform.progress.Progress`."""
-        self._doing.pop("", None)
-        line = Text("✓ ", style="green") + Text(visible(what))
-        if detail:
-            line.append(f"  {visible(detail)}", style="dim")
-        self._line(line)
+        with self._lock:
+            self._doing.pop("", None)
+            line = Text("✓ ", style="green") + Text(visible(what))
+            if detail:
+                line.append(f"  {visible(detail)}", style="dim")
+            self._line(line)
 
     # -- events of a run -----------------------------------------------------------------------------------------
 
     def handle(self, event: events.Event) -> None:
         """Show an event."""
+        with self._lock:
+            self._handle(event)
+
+    def conclude(self, report: Path | None) -> None:
+        """Show how the run ended, if it did; the last lines of the screen.
+
+        Args:
+            report: the page, if it was written.
+        """
+        with self._lock:
+            self._doing.clear()
+            if self._ended is not None:
+                self._rows(screen.summary(self._ended, report))
+
+    def _handle(self, event: events.Event) -> None:
         match event:
             case events.RunStarted():
+                self._doing.clear()
                 self._plan = event.plan
-                self._lines(screen.header(event.plan, event.bundle))
+                self._rows(screen.header(event.plan, event.bundle))
             case events.ClusterFound():
-                self._lines(screen.cluster(event))
+                self._rows(screen.cluster(event))
             case events.ProbeStarted():
                 number = f"{event.number} of {event.total}"
                 since = self._since(event.requirement, event.requirement)
@@ -110,31 +144,40 @@ class Screen:
             case events.Waiting():
                 self._wait(event)
             case events.CheckFinished():
-                self._doing.pop(event.verdict.requirement, None)
-                if self._plan is not None:
-                    self._lines(screen.check(event.verdict, self._plan))
+                self._checked(event.verdict)
             case events.CleaningUp():
                 self._cleaning(event)
             case events.RunFinished():
-                self._doing.clear()
-                if self._plan is not None:
-                    self._lines(screen.summary(event))
+                self._end(event)
             case _:
                 pass
 
+    def _checked(self, verdict: CheckVerdict) -> None:
+        self._doing.pop(verdict.requirement, None)
+        if verdict.started_us is None:
+            # what was never started is told after what was
+            self._later.append(verdict)
+        elif self._plan is not None:
+            self._rows(screen.check(verdict, self._plan))
+
+    def _end(self, event: events.RunFinished) -> None:
+        self._doing.clear()
+        self._ended = event
+        if self._plan is not None:
+            order = [planned.requirement for planned in self._plan.checks]
+            for verdict in sorted(self._later, key=lambda found: order.index(found.requirement)):
+                self._rows(screen.check(verdict, self._plan))
+
     def _cleaning(self, event: events.CleaningUp) -> None:
-        waiting = f"removing {', '.join(event.remaining[:3])}"
+        left = f", {len(event.remaining) - 3} more" if len(event.remaining) > 3 else ""
+        waiting = f"removing {', '.join(event.remaining[:3])}{left}" if event.remaining else ""
         self._change("cleanup", _Doing("cleanup", self._since("cleanup", "cleanup"), "", waiting))
 
     def _wait(self, event: events.Waiting) -> None:
         doing = self._doing.get(event.requirement)
-        if doing is None:
-            return
-        doing.waiting, doing.limit = f"{event.waiting_for}; now: {event.observed}", event.limit_s - event.elapsed_s
-        if not self.drawn and self.now() - max(doing.told, doing.since) >= STILL_S:
-            doing.told = self.now()
-            left = f"{doing.limit:.0f}s left"
-            self._stamped(f"still waiting: {event.requirement}: {doing.waiting} ({left})")
+        if doing is not None:
+            doing.waiting = f"{event.waiting_for}; now: {event.observed}"
+            doing.deadline = self.now() + event.limit_s - event.elapsed_s
 
     def _since(self, key: str, what: str) -> float:
         doing = self._doing.get(key)
@@ -143,38 +186,66 @@ class Screen:
     def _change(self, key: str, doing: _Doing) -> None:
         before = self._doing.get(key)
         self._doing[key] = doing
-        if self.drawn or (before is not None and (before.what, before.waiting) == (doing.what, doing.waiting)):
-            if before is not None:
-                doing.told = before.told
-            return
-        if key == "cleanup" and before is not None:
-            return
-        number = f" {doing.number}" if doing.number else ""
-        self._stamped(f"{doing.what}{number}" + (f": {doing.waiting}" if doing.waiting else ""))
+        same = before is not None and (before.what, before.number) == (doing.what, doing.number)
+        if before is not None and same:
+            doing.told = before.told
+        elif not self._drawn:
+            doing.told = self.now()
+            number = f" {doing.number}" if doing.number else ""
+            self._stamped(f"{doing.what}{number}" + (f": {doing.waiting}" if doing.waiting else ""))
+
+    # -- drawing -------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Off a terminal, say of everything that takes long that it is still going on."""
+        with self._lock:
+            now = self.now()
+            for doing in self._doing.values():
+                if now - max(doing.told, doing.since) >= STILL_S:
+                    doing.told = now
+                    number = f" {doing.number}" if doing.number else ""
+                    what = f": {doing.waiting}" if doing.waiting else ""
+                    times = ", ".join(part for part in (duration(now - doing.since), doing.left(now)) if part)
+                    self._stamped(f"still waiting: {doing.what}{number}{what} ({times})")
+
+    def _tick(self) -> None:
+        while not self._stop.wait(_TICK_S):
+            self.tick()
 
     def _stamped(self, text: str) -> None:
-        self.console.print(Text(f"{self.wall():%H:%M:%S} {visible(text)}", style="dim"))
+        self._line(Text(f"{self.wall():%H:%M:%S} {visible(text)}", style="dim"))
 
-    def _lines(self, lines: list[Text]) -> None:
-        for line in lines:
-            self._line(line)
+    def _rows(self, rows: list[Row]) -> None:
+        for row in rows:
+            if not self._out.is_terminal:
+                self._line(row.joined())
+                continue
+            grid = Table.grid()
+            grid.add_column(no_wrap=True)
+            grid.add_column(overflow="fold")
+            grid.add_row(row.lead, row.rest)
+            self._out.print(grid)
 
     def _line(self, line: Text) -> None:
-        self.console.print(line)
+        # off a terminal nobody knows the width: a line of ours stays a line
+        self._out.print(line, soft_wrap=not self._out.is_terminal)
 
-    def _block(self) -> RenderableType:
+    def block(self) -> RenderableType:
         """The live block: a line for each thing going on."""
-        if not self._doing:
+        doing = list(self._doing.values())
+        if not doing:
             return Text("")
         table = Table.grid(padding=(0, 2, 0, 0))
-        room = max(20, self.console.width - 50)
-        for doing in list(self._doing.values()):
-            left = f", {doing.limit:.0f}s left" if doing.limit > 0 else ""
+        room = max(16, self._out.width - 54)
+        now = self.now()
+        for thing in doing[:_MAX_DOING]:
+            left = f", {thing.left(now)}" if thing.left(now) else ""
             table.add_row(
                 Spinner("dots"),
-                Text(cut(doing.what, 28)),
-                Text(doing.number),
-                Text(duration(self.now() - doing.since)),
-                Text(cut(doing.waiting, room - len(left)) + left, style="dim"),
+                Text(cut(thing.what, 28), no_wrap=True),
+                Text(thing.number, no_wrap=True),
+                Text(duration(now - thing.since), no_wrap=True),
+                Text(cut(thing.waiting, room - len(left)) + left, style="dim", no_wrap=True),
             )
-        return Group(table)
+        more = len(doing) - _MAX_DOING
+        return Group(table, Text(f"  {more} more", style="dim")) if more > 0 else table

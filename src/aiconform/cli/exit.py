@@ -8,11 +8,15 @@ sealing.
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
+from aiconform import __version__
+from aiconform.cli.text import visible, visible_lines
 from aiconform.errors import AiconformError
 
 OK = 0
@@ -37,21 +41,51 @@ def guarded(work: Callable[[], int | None], *, verbose: bool) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except Exception as problem:  # noqa: BLE001 - every error is told to a person, none is thrown at them
+    except Exception as caught:  # noqa: BLE001 - every error is told to a person, none is thrown at them
+        problem = _leaf(caught)
         code = _tell(problem)
         if verbose:
             click.echo(traceback.format_exc(), err=True)
         elif code == BUG:
-            click.echo("\nhint: the same command with -v shows where it happened", err=True)
+            click.echo(f"\nhint: {_kept(caught)}", err=True)
         return code
+
+
+def _leaf(problem: Exception) -> Exception:
+    """What went wrong inside a group of tasks: what is meant for people, else the first of all."""
+    leaves = _leaves(problem)
+    return next((leaf for leaf in leaves if isinstance(leaf, AiconformError)), leaves[0])
+
+
+def _leaves(problem: Exception) -> list[Exception]:
+    if isinstance(problem, ExceptionGroup):
+        return [leaf for inner in problem.exceptions for leaf in _leaves(inner)]
+    return [problem]
+
+
+def _kept(problem: Exception) -> str:
+    """Keep the traceback of a bug in a file, and say where it is."""
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "aiconform"
+    file = home / "last-error.txt"
+    text = "".join(traceback.format_exception(problem))
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"aiconform {__version__}, Python {sys.version}\n{text}", encoding="utf-8")
+    except OSError:
+        return "the same command with -v shows where it happened"
+    return f"please report it with {file}; the same command with -v shows it at once"
 
 
 def _tell(problem: Exception) -> int:
     if isinstance(problem, click.ClickException):
-        problem.show()
+        where = getattr(problem, "ctx", None)
+        path = where.command_path if where is not None else "aiconform"
+        told = problem.format_message().rstrip(".")
+        click.echo(f"error: {visible(told[:1].lower() + told[1:])}\n\nhint: {path} --help", err=True)
         return USAGE
     if isinstance(problem, AiconformError):
-        click.echo(problem.render(), err=True)
+        click.echo(visible_lines(problem.render()), err=True)
         return problem.exit_code
-    click.echo(f"error: this is a bug of aiconform: {type(problem).__name__}: {problem}", err=True)
+    words = visible(f"{type(problem).__name__}: {problem}")
+    click.echo(f"error: this is a bug of aiconform: {words}", err=True)
     return BUG

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aiconform.errors import UsageError
 
+if TYPE_CHECKING:
+    from aiconform.report.source import Source
+
 FORMATS = ("html", "markdown", "json", "junit")
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True))
 @click.option("--format", "form", type=click.Choice(FORMATS), default="html", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; standard output if absent.")
 def report(bundle: Path, form: str, output: Path | None) -> None:
@@ -29,7 +33,7 @@ def report(bundle: Path, form: str, output: Path | None) -> None:
         raise UsageError(f"cannot write {output}: {problem.strerror}", hint="name another file with -o") from problem
 
 
-def render(bundle: object, form: str) -> str:
+def render(bundle: Source, form: str) -> str:
     """A bundle in one of the formats."""
     from aiconform import report as documents
 

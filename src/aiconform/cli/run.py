@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from aiconform.cli.signals import interruptible, listen, undisturbed
 from aiconform.errors import UsageError
 
 if TYPE_CHECKING:
     from aiconform.cli.console import Screen
-    from aiconform.engine.runner import RunResult
+    from aiconform.engine.runner import RunOptions, RunResult
 
+LOCAL_PROBE_IMAGE = "docker.io/library/busybox:1.37.0-glibc"
+"""The image on a local cluster that has a shell, a C library, and no vendor's tools."""
 FORMATS = ("html", "markdown", "json", "junit")
 
 
@@ -43,7 +47,7 @@ class _Where:
 @click.option("--image", "images", multiple=True, metavar="ROLE=REF", help="Image for a role, such as probe=REF.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Also print the report to standard output.")
 @click.pass_context
-def run(ctx: click.Context, **given: object) -> None:
+def run(ctx: click.Context, /, **given: object) -> None:
     """Run the checklist, or only the REQUIREMENTs named, against a cluster, and seal the evidence.
 
     Exit codes: 0 every MUST passed or is justified n/a; 1 a MUST failed; 3 none failed, one undecided or not run; 4 the
@@ -63,45 +67,74 @@ def run(ctx: click.Context, **given: object) -> None:
 
 def execute(given: dict[str, object]) -> RunResult:
     """Run with a screen, and write the page beside the bundle."""
-    import anyio
-
     from aiconform import catalog
-    from aiconform.checks import all_checks
     from aiconform.cli.console import Screen
     from aiconform.engine import runner
 
+    release = str(given["release"])
     requirements = tuple(str(name) for name in given["requirements"])  # type: ignore[attr-defined]
+    catalog.requirements(release)
     for name in requirements:
-        catalog.get(str(given["release"]), name)
-    catalog.requirements(str(given["release"]))
+        catalog.get(release, name)
     run_id = runner.new_run_id()
     output = Path(str(given["output"])) if given["output"] else Path("runs") / run_id
-    _writable(output)
     images = dict(_image(text) for text in given["images"])  # type: ignore[attr-defined]
-    with Screen(sys.stderr) as screen, _cluster(given, screen) as where:
-        options = runner.RunOptions(
-            release=str(given["release"]),
-            output=output,
-            requirements=requirements,
-            kubeconfig=where.kubeconfig,
-            context=where.context,
-            keep=bool(given["keep"]),
-            images={**where.images, **images},
-            command=tuple(sys.argv[1:]),
-            run=run_id,
-        )
-        result = anyio.run(runner.run, options, all_checks(), screen.handle)
-        _page(result, output, screen)
+    _prepared(output)
+    page: Path | None = None
+    with Screen(sys.stderr) as screen:
+        try:
+            with interruptible(), _cluster(given, screen) as where:
+                options = runner.RunOptions(
+                    release=release,
+                    output=output,
+                    requirements=requirements,
+                    kubeconfig=where.kubeconfig,
+                    context=where.context,
+                    keep=bool(given["keep"]),
+                    images={**where.images, **images},
+                    command=tuple(sys.argv[1:]),
+                    run=run_id,
+                )
+                result = _run(options, screen)
+                page = write_page(result.bundle, output / "report.html")
+        finally:
+            screen.conclude(page)
+            _tidied(output, default=not given["output"])
     return result
 
 
-def _page(result: RunResult, output: Path, screen: Screen) -> None:
+def _run(options: RunOptions, screen: Screen) -> RunResult:
+    import anyio
+
+    from aiconform.checks import all_checks
+    from aiconform.engine import runner
+
+    try:
+        return anyio.run(runner.run, options, all_checks(), screen.handle)
+    finally:
+        # the event loop has put the signals' handlers back to their defaults
+        listen()
+
+
+def write_page(bundle: Path, page: Path) -> Path:
+    """Render the page of a sealed bundle.
+
+    Raises:
+        UsageError: it cannot be written; the bundle is not touched.
+    """
     from aiconform.cli.report import render
     from aiconform.evidence.reader import open_bundle
 
-    page = output / "report.html"
-    page.write_text(render(open_bundle(result.bundle), "html"), encoding="utf-8")
-    screen.finished(f"report     {page}")
+    text = render(open_bundle(bundle), "html")
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise UsageError(
+            f"cannot write {page}: {problem.strerror}",
+            details=[f"the bundle is sealed: {bundle}"],
+            hint=f"aiconform report {bundle} -o FILE",
+        ) from problem
+    return page
 
 
 @contextmanager
@@ -112,19 +145,24 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
         context = str(given["context"]) if given["context"] else None
         yield _Where(path if isinstance(path, Path) else None, context, {})
         return
-    from aiconform import local
+    from aiconform.local import cluster as clusters
+    from aiconform.local import start
 
     name = str(given["name"])
-    ours = not local.running(name)
-    owner = os.getpid() if ours and not given["keep"] else None
-    cluster = local.up(name, str(given["profile"]), screen, owner_pid=owner)
+    owner = None if given["keep"] else os.getpid()
+    cluster = start.up(name, str(given["profile"]), screen, owner_pid=owner)
+    if not cluster.fresh:
+        screen.finished(f"using the local cluster {name} that runs already")
     try:
-        yield _Where(cluster.kubeconfig, None, dict(cluster.images))
+        yield _Where(cluster.kubeconfig, None, {"probe": LOCAL_PROBE_IMAGE})
     finally:
-        if ours and not given["keep"]:
-            screen.update(f"taking the local cluster {name} down")
-            local.down(name)
-            screen.finished(f"local cluster {name} is down, nothing of it is left")
+        if given["keep"] or not cluster.fresh:
+            screen.finished(f"local cluster {name} is left running", f"aiconform local down --name {name} ends it")
+        else:
+            with undisturbed():
+                screen.update(f"taking the local cluster {name} down")
+                clusters.down(name)
+                screen.finished(f"local cluster {name} is down, nothing of it is left")
 
 
 def _image(text: str) -> tuple[str, str]:
@@ -136,10 +174,22 @@ def _image(text: str) -> tuple[str, str]:
     return role, reference
 
 
-def _writable(output: Path) -> None:
-    """Find out before a cluster is started whether the evidence can be written."""
-    existing = next(parent for parent in [output, *output.absolute().parents] if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UsageError(f"cannot write to {output}", hint="name a directory you own with --output")
-    if output.is_dir() and any(output.iterdir()):
+def _prepared(output: Path) -> None:
+    """Make the run's directory, so that what cannot be written is known before a cluster is started."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+        full = any(output.iterdir())
+    except OSError as problem:
+        hint = "name a directory you own with --output"
+        raise UsageError(f"cannot write to {output}: {problem.strerror}", hint=hint) from problem
+    if full:
         raise UsageError(f"{output} is not empty", hint="a run's evidence is never overwritten: name a new directory")
+
+
+def _tidied(output: Path, *, default: bool) -> None:
+    """Remove the directory of a run that came to nothing."""
+    for directory in [output, output.parent] if default else [output]:
+        with suppress(OSError):
+            directory.rmdir()

@@ -14,6 +14,11 @@ def visible(text: str) -> str:
     return "".join(_shown(char) for char in text)
 
 
+def visible_lines(text: str) -> str:
+    """As :func:`visible`, keeping line ends."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
 def _shown(char: str) -> str:
     if char in "\n\t":
         return " "
