@@ -6,7 +6,6 @@ gpu-feature-discovery find the driver there, as they do on a real node.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -43,4 +42,4 @@ def write_driver_root(root: Path, built: Path, devices: tuple[Device, ...]) -> N
     board.write_text(board_file(devices))
     board.chmod(0o444)
     # The toolkit looks for device nodes below the driver root; on a real node that is the driver container's own /dev.
-    os.symlink("/dev", root / "dev")
+    (root / "dev").symlink_to("/dev")
