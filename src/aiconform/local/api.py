@@ -1,4 +1,4 @@
-"""A few plain requests to the local cluster's own API server, as its administrator: enough to boot it and tell its state.
+"""A few plain requests to the local cluster's own API server, as its administrator: to boot it and tell its state.
 
 Whoever tests a cluster uses :mod:`aiconform.cluster`; this never sees a user's cluster.
 """
@@ -99,7 +99,7 @@ class Api:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             self._connection = None
-            raise ApiError(0, f"{verb} {path}: {error or type(error).__name__}") from error
+            raise ApiError(0, f"{verb} {path}: {error!r}") from error
         if response.status >= 400:
             raise ApiError(response.status, f"{verb} {path}: {response.status} {data.decode(errors='replace')[:300]}")
         return data

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiconform.local import controlplane, node
@@ -32,19 +32,44 @@ PROGRAMS = (*CONTROL_PROGRAMS, *NODE_PROGRAMS, "kubectl")
 """Every program a local cluster runs, and ours to talk to it."""
 
 
+Preparation = Callable[[NodeSpec, Path], NodeExtras]
+"""Prepares a node's simulated accelerators in a directory of their own, and says what they add to the node."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image archive.
+
+    Args:
+        name: short, for log files: ``coredns``.
+        archive: OCI layout in a tar file.
+        nodes: names of the nodes that get it; None: all.
+    """
+
+    name: str
+    archive: Path
+    nodes: frozenset[str] | None = None
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a cluster is put together from.
 
     Args:
         programs: path of each program by name; more than :data:`PROGRAMS` are shown to nodes too.
-        images: path of each image archive by a short name; the first is the sandbox image.
-        extras: what simulated accelerators add, by node name.
+        images: imported in this order; the first is the sandbox image, which nodes wait for.
+        prepare: sets up simulated accelerators; None: nodes have none.
+        versions: names and versions told by ``status``.
     """
 
     programs: Mapping[str, Path]
-    images: Mapping[str, Path]
-    extras: Mapping[str, NodeExtras]
+    images: tuple[Image, ...]
+    prepare: Preparation | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def images_of(self, node: str) -> dict[str, Path]:
+        """The archives that a node gets, by name."""
+        return {image.name: image.archive for image in self.images if image.nodes is None or node in image.nodes}
 
 
 def write(home: Home, state: ClusterState, specs: Mapping[str, NodeSpec], parts: Parts, listener: int) -> None:
@@ -65,30 +90,30 @@ def write(home: Home, state: ClusterState, specs: Mapping[str, NodeSpec], parts:
     control = state.nodes[0]
     keys = ClusterKeys(control)
     keys.write_control_plane(home.pki)
-    admin = keys.kubeconfig(
-        f"aiconform:{home.name}", ("system:masters",), server=f"https://127.0.0.1:{state.port}"
-    )
-    write_atomically(home.kubeconfig, admin.replace("name: aiconform\n", f"name: aiconform-{home.name}\n"))
+    url = f"https://127.0.0.1:{state.port}"
+    admin = keys.kubeconfig("aiconform-admin", ("system:masters",), url, context=f"aiconform-{home.name}")
+    write_atomically(home.kubeconfig, admin)
     for place in state.nodes:
-        launch = _launch(home, place, specs[place.name], keys, parts, listener)
+        launch = _launch(home, place, specs[place.name], keys, parts)
+        if place is control:
+            services = (*controlplane.services(place, listener), *launch.services)
+            launch = dataclasses.replace(launch, services=services, files=(*launch.files, *controlplane.files(keys)))
         write_atomically(home.node(place.name) / "launch.json", launch.to_json())
     home.write(state)
 
 
-def _launch(
-    home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, parts: Parts, listener: int
-) -> Launch:
+def _launch(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, parts: Parts) -> Launch:
     directory = home.node(place.name)
-    for name in ("kubelet", "containerd", "log", "cni", "etcd", "pki", "report"):
+    for name in ("kubelet", "containerd", "log", "cni", "etcd", "pki", "report", "accelerators"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     (home.logs / place.name).mkdir(exist_ok=True)
     node.write_keys(keys, place, directory / "pki")
-    extras = parts.extras.get(spec.name, NodeExtras())
-    services = node.services(place, [f"{key}={value}" for key, value in spec.labels.items()], parts.images)
+    extras = NodeExtras()
+    if spec.accelerators is not None and parts.prepare is not None:
+        extras = parts.prepare(spec, directory / "accelerators")
+    labels = [f"{key}={value}" for key, value in {**spec.labels, **extras.labels}.items()]
+    services = node.services(place, labels, parts.images_of(spec.name))
     files = node.files(home.name, keys, place, machine_id=secrets.token_hex(16))
-    if spec.name == CONTROL:
-        services = (*controlplane.services(place, listener), *services)
-        files = (*files, *controlplane.files(keys))
     return Launch(
         hostname=spec.name,
         cgroup=f"{home.cgroup.path}/{spec.name}",
@@ -96,12 +121,11 @@ def _launch(
         binds=(*_binds(home, place, parts), *(Bind(str(m.source), m.target, m.read_only) for m in extras.mounts)),
         devices=tuple(Device(**dataclasses.asdict(device)) for device in extras.devices),
         files=(*files, *(File(f.path, f.content, f.mode) for f in extras.files)),
+        links=_links(parts),
         services=services,
         environment=extras.environment,
         memory_bytes=spec.memory_bytes,
     )
-
-
 
 
 def _binds(home: Home, place: NodeState, parts: Parts) -> tuple[Bind, ...]:
@@ -119,9 +143,20 @@ def _binds(home: Home, place: NodeState, parts: Parts) -> tuple[Bind, ...]:
         binds.append(Bind(str(directory / "etcd"), "/var/lib/etcd", read_only=False))
         binds.append(Bind(str(home.pki), f"{INSIDE}/pki-control"))
     binds.append(Bind(str(home.logs / place.name), f"{INSIDE}/logs", read_only=False))
-    binds += [Bind(str(path), f"{INSIDE}/bin/{name}") for name, path in parts.programs.items()]
-    binds += [Bind(str(path), f"{INSIDE}/images/{name}.tar") for name, path in parts.images.items()]
+    binds += [Bind(str(folder), target) for folder, target in _program_folders(parts).items()]
+    binds += [Bind(str(path), f"{INSIDE}/images/{name}.tar") for name, path in parts.images_of(place.name).items()]
     return (*binds, *_python_binds())
+
+
+def _program_folders(parts: Parts) -> dict[Path, str]:
+    """Where each directory with programs appears in nodes. Directories, because runc looks for itself in its own."""
+    folders = sorted({path.parent for path in parts.programs.values()})
+    return {folder: f"{INSIDE}/programs/{number}" for number, folder in enumerate(folders)}
+
+
+def _links(parts: Parts) -> dict[str, str]:
+    folders = _program_folders(parts)
+    return {f"{INSIDE}/bin/{name}": f"{folders[path.parent]}/{path.name}" for name, path in parts.programs.items()}
 
 
 def _python_binds() -> list[Bind]:

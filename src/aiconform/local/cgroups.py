@@ -58,7 +58,9 @@ def hierarchies(mountinfo: Path = Path("/proc/self/mountinfo")) -> tuple[Hierarc
         if kind not in ("cgroup", "cgroup2"):
             continue
         if kind == "cgroup":
-            options = ",".join(o for o in options.split(",") if o not in _V1_FLAGS and not o.startswith("release_agent"))
+            options = ",".join(
+                o for o in options.split(",") if o not in _V1_FLAGS and not o.startswith("release_agent")
+            )
             if options.startswith("name="):
                 options = "none," + options
         else:
@@ -138,7 +140,7 @@ class Group:
     def remove(self, limit_s: float = 3.0) -> bool:
         """Remove the directories of the group and below; a group in use is tried again until ``limit_s``."""
         deadline = time.monotonic() + limit_s
-        while not all([_remove_tree(directory) for _, directory in self.directories()]):
+        while sum(_remains(directory) for _, directory in self.directories()):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.01)
@@ -170,8 +172,8 @@ def leave() -> None:
 def _make(hierarchy: Hierarchy, directory: Path) -> None:
     """Make a directory and those above it.
 
-    Version 2 allows processes only in groups without children that have controllers, so the direct parent is left alone:
-    its processes may have to move first.
+    Version 2 allows processes only in groups whose children have no controllers, so the direct parent is left alone: its
+    processes may have to move first.
     """
     if directory == hierarchy.mount_point or directory.is_dir():
         return
@@ -192,13 +194,14 @@ def _share_controllers(directory: Path) -> None:
         (directory / "cgroup.subtree_control").write_text(f"+{name}")
 
 
-def _remove_tree(directory: Path) -> bool:
-    gone = True
+def _remains(directory: Path) -> int:
+    """Try to remove a directory and all below; how many would not go."""
+    left = 0
     for folder, _, _ in os.walk(directory, topdown=False):
         try:
             Path(folder).rmdir()
         except FileNotFoundError:
             pass
         except OSError:
-            gone = False
-    return gone
+            left += 1
+    return left

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import parts, status
+from aiconform.local import inspection, parts
 from aiconform.local.api import Api
 from aiconform.local.state import ClusterState, Home
 
@@ -60,9 +60,11 @@ class Cluster:
             UsageError: there is no such node.
         """
         self.state.node(name)
-        pid = status.pids_of(self.home).get(name)
+        pid = inspection.pids_of(self.home).get(name)
         if pid is None:
-            raise LocalClusterError(f"node {name} of local cluster {self.name} does not run", hint="see `aiconform local status`")
+            raise LocalClusterError(
+                f"node {name} of local cluster {self.name} does not run", hint="see `aiconform local status`"
+            )
         return pid
 
     def enter(self, node: str, argv: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
@@ -85,7 +87,9 @@ class Cluster:
         command = [str(parts.kubectl()), f"--kubeconfig={self.kubeconfig}", *arguments]
         result = subprocess.run(command, text=True, capture_output=True, check=False, input=stdin)
         if result.returncode != 0:
-            raise LocalClusterError(f"kubectl {' '.join(arguments)} failed", details=result.stderr.strip().splitlines()[-5:])
+            raise LocalClusterError(
+                f"kubectl {' '.join(arguments)} failed", details=result.stderr.strip().splitlines()[-5:]
+            )
         return result.stdout
 
 
@@ -107,7 +111,9 @@ def find(name: str = "default") -> Cluster:
     if state is None or not home.alive():
         raise LocalClusterError(f"no local cluster {name!r} is running", hint=f"aiconform local up{_option(name)}")
     if not home.ready_file.exists():
-        raise LocalClusterError(f"local cluster {name!r} is still starting", hint=f"aiconform local status{_option(name)}")
+        raise LocalClusterError(
+            f"local cluster {name!r} is still starting", hint=f"aiconform local status{_option(name)}"
+        )
     return Cluster(home, state)
 
 
@@ -144,7 +150,8 @@ def clear(home: Home) -> bool:
             if not home.directory.exists():
                 return True
             raise LocalClusterError(
-                f"local cluster {home.name!r} does not end", details=[f"its processes: {sorted(home.cgroup.processes())}"]
+                f"local cluster {home.name!r} does not end",
+                details=[f"its processes: {sorted(home.cgroup.processes())}"],
             )
         if not home.remove():
             raise LocalClusterError(

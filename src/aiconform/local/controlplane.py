@@ -47,11 +47,13 @@ class ClusterKeys:
         self.cluster = Authority("kubernetes-ca")
         self._control = control
 
-    def kubeconfig(self, user: str, organizations: tuple[str, ...] = (), server: str = "") -> str:
+    def kubeconfig(
+        self, user: str, organizations: tuple[str, ...] = (), server: str = "", context: str = "aiconform"
+    ) -> str:
         """A kubeconfig for a user of the cluster."""
         identity = self.cluster.issue(user, organizations)
         url = server or api_url(self._control.address)
-        return kubeconfig.render("aiconform", url, self.cluster.pair.certificate, identity)
+        return kubeconfig.render(context, url, self.cluster.pair.certificate, identity)
 
     def write_control_plane(self, directory: Path) -> None:
         """Make every certificate and key of the control plane in ``directory``."""
@@ -86,9 +88,7 @@ def files(keys: ClusterKeys) -> tuple[File, ...]:
     """Configuration of the control plane's programs."""
     return (
         File(f"{CONF}/audit-policy.yaml", AUDIT_POLICY),
-        File(
-            f"{CONF}/controller-manager.kubeconfig", keys.kubeconfig("system:kube-controller-manager"), mode=0o600
-        ),
+        File(f"{CONF}/controller-manager.kubeconfig", keys.kubeconfig("system:kube-controller-manager"), mode=0o600),
         File(f"{CONF}/scheduler.kubeconfig", keys.kubeconfig("system:kube-scheduler"), mode=0o600),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 INSIDE = "/run/aiconform"
 """Where a node finds its own things, at the same place on every node of every cluster::
 
-    bin/      the programs            pki/     this node's certificates
+    bin/      links to the programs   pki/     this node's certificates
     conf/     their configuration     done/    one empty file per thing that others wait for
     logs/     one file per component  shared/  like done/, but common to all nodes
     images/   image archives
@@ -79,6 +79,7 @@ class Launch:
         binds: mounted in this order, before the services start.
         devices: made beside the usual ones.
         files: written last.
+        links: symbolic links, path to target.
         services: kept running.
         memory_bytes: shown by ``/proc/meminfo`` as the total, if given.
     """
@@ -89,6 +90,7 @@ class Launch:
     binds: tuple[Bind, ...]
     devices: tuple[Device, ...]
     files: tuple[File, ...]
+    links: Mapping[str, str]
     services: tuple[Service, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None

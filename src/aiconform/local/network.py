@@ -85,4 +85,3 @@ def _ip(pid: int, lines: list[str]) -> None:
         raise LocalClusterError(
             "cannot wire the nodes of the local cluster", details=result.stderr.strip().splitlines()[:5]
         )
-

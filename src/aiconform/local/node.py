@@ -150,7 +150,9 @@ def proxy_config(node: NodeState) -> str:
 
 def write_keys(keys: ClusterKeys, node: NodeState, directory: Path) -> None:
     """Make the node's own certificate; the kubelet uses it as client and as server."""
-    keys.cluster.issue(f"system:node:{node.name}", ["system:nodes"], [node.name, node.address]).write(directory, "kubelet")
+    keys.cluster.issue(f"system:node:{node.name}", ["system:nodes"], [node.name, node.address]).write(
+        directory, "kubelet"
+    )
     (directory / "ca.crt").write_bytes(keys.cluster.pair.certificate)
 
 
@@ -180,7 +182,22 @@ def services(node: NodeState, labels: Iterable[str], images: Iterable[str]) -> t
         images: archive names below the node's ``images``; the kubelet waits for the first, the sandbox image.
     """
     imports = [
-        Service(f"image-{name}", ("ctr", "--address", SOCKET, "--namespace", "k8s.io", "images", "import", "--local", f"{INSIDE}/images/{name}.tar"), (SOCKET,), once=True)
+        Service(
+            f"image-{name}",
+            (
+                "ctr",
+                "--address",
+                SOCKET,
+                "--namespace",
+                "k8s.io",
+                "images",
+                "import",
+                "--local",
+                f"{INSIDE}/images/{name}.tar",
+            ),
+            (SOCKET,),
+            once=True,
+        )
         for name in images
     ]
     kubelet = Service(

@@ -1,8 +1,8 @@
 """The file system of a node, set up inside its fresh mount namespace.
 
 The machine's own root stays visible but read-only, so nothing a node or a pod with a host path does can change it.
-Private to the node: ``/run``, ``/tmp`` and ``/dev`` (memory), ``/etc``, ``/var`` and ``/opt`` (overlays over the machine's),
-``/proc``, ``/sys`` with the node's own cgroups, and the directories of the container runtime and the kubelet on disk.
+Private to the node: ``/run``, ``/tmp`` and ``/dev`` (memory), ``/etc``, ``/var`` and ``/opt`` (overlays over the
+machine's), ``/proc``, ``/sys`` with the node's own cgroups, and the directories of container runtime and kubelet (disk).
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ def prepare(launch: Launch, hierarchies: tuple[cgroups.Hierarchy, ...]) -> None:
     for point in machine_mounts:
         _make_read_only(point)
     kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_SHARED)  # volumes of pods propagate from here
+    for link, where in launch.links.items():
+        Path(link).parent.mkdir(parents=True, exist_ok=True)
+        Path(link).symlink_to(where)
     for file in launch.files:
         write_file(Path(file.path), file.content, file.mode)
 

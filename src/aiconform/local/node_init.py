@@ -4,7 +4,7 @@ Started by the supervisor, with a pipe as standard input (``network`` arrives on
 means that the supervisor is gone) and one as standard output (the node's process id is written to it).
 
 The process that was started stays outside, in the machine's process namespace, and waits; its child is the node's
-first process. Either is killed by the kernel when its parent dies, and the node's first process takes the whole node with it.
+first process. Either is killed by the kernel when its parent dies, and with the first process goes the whole node.
 """
 
 from __future__ import annotations

@@ -32,3 +32,36 @@ def require_root() -> None:
     raise LocalClusterError(
         "a local cluster needs root: it makes namespaces, mounts and cgroups of its own", hint=command
     )
+
+
+IMAGES = ("pause", "coredns", "busybox", "agnhost")
+"""Short names of the images every cluster has; the sandbox image first."""
+
+
+def collect(cluster: str, wanted: Profile, progress: Progress) -> boot.Parts:
+    """Build, or find in the cache, everything a cluster of this profile is made of.
+
+    Raises:
+        LocalClusterError: something is missing and cannot be built; the hint says how to get it.
+    """
+    from aiconform.local import build, images
+
+    names = boot.PROGRAMS
+    binaries = build.ensure(names, progress)
+    found = images.ensure_images(IMAGES, binaries, progress)
+    return boot.Parts(
+        programs={name: binaries[name] for name in names},
+        images=tuple(boot.Image(name, found[name].path) for name in IMAGES),
+    )
+
+
+def installers(wanted: Profile) -> list[Callable[[Cluster, Profile, Progress], None]]:
+    """What installs the add-ons of a profile."""
+    return []
+
+
+def kubectl() -> Path:
+    """Our own kubectl, built if it is not in the cache."""
+    from aiconform.local import build
+
+    return build.ensure(["kubectl"], Silent())["kubectl"]

@@ -96,9 +96,7 @@ class Authority:
 def signing_key() -> tuple[bytes, bytes]:
     """A key pair for service account tokens: private and public part, PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return _key_pem(key), public
 
 

@@ -55,13 +55,14 @@ class NodeFile:
 class NodeExtras:
     """What simulated accelerators add to a node before its container runtime starts.
 
-    ``environment`` is given to containerd, kubelet and everything they start.
+    ``environment`` is given to containerd, kubelet and everything they start, ``labels`` to the Node object.
     """
 
     devices: tuple[DeviceNode, ...] = ()
     mounts: tuple[BindMount, ...] = ()
     files: tuple[NodeFile, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,5 +146,6 @@ def profile(name: str) -> Profile:
         return PROFILES[name]
     except KeyError:
         raise UsageError(
-            f"unknown profile {name!r}", hint="profiles: " + ", ".join(f"{p.name} ({p.summary})" for p in PROFILES.values())
+            f"unknown profile {name!r}",
+            hint="profiles: " + ", ".join(f"{p.name} ({p.summary})" for p in PROFILES.values()),
         ) from None

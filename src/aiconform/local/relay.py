@@ -1,7 +1,7 @@
 """Makes the API server reachable on the machine's loopback: ``python -m aiconform.local.relay``.
 
-The listening socket was made in the machine's network namespace and is inherited (descriptor ``LISTEN_FD``); this process
-runs in the control node's, so what it connects to is the node's. A socket stays in the namespace it was made in.
+The listening socket was made in the machine's network namespace and is inherited (descriptor ``LISTEN_FD``); this
+process runs in the control node's, so what it connects to is the node's. A socket stays where it was made.
 """
 
 from __future__ import annotations

@@ -79,9 +79,8 @@ class Running:
         return "restarting" if self.last_end else "waiting"
 
 
-def describe_end(status: int) -> str:
-    """A wait status in words: ``exit status 1``, ``signal SIGKILL``."""
-    code = os.waitstatus_to_exitcode(status)
+def describe_exit(code: int) -> str:
+    """An exit code as :mod:`subprocess` has it, in words: ``exit status 1``, ``signal SIGKILL``."""
     if code >= 0:
         return f"exit status {code}"
     try:
@@ -189,7 +188,7 @@ class Keeper:
                 if running.process is not None and running.process.pid == pid:
                     running.process.returncode = os.waitstatus_to_exitcode(status)
                     running.process = None
-                    self._ended(running, describe_end(status))
+                    self._ended(running, describe_exit(os.waitstatus_to_exitcode(status)))
 
     def _ended(self, running: Running, how: str) -> None:
         service = running.service

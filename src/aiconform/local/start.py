@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import boot, kernel, parts, status
+from aiconform.local import boot, inspection, kernel, parts
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster, clear
-from aiconform.local.profiles import Profile, profile
+from aiconform.local.profiles import CONTROL, Profile, profile
 from aiconform.local.state import ClusterState, Home, NodeState
 from aiconform.local.supervisor import READY
 from aiconform.progress import Progress, Silent
@@ -77,7 +77,7 @@ def up(
                 f"cannot start local cluster {name!r}: {error}", hint=f"check the space and rights of {home.directory}"
             ) from error
         finally:
-            boots.release(lock)
+            boots.release()
 
 
 def _running(home: Home, wanted: Profile) -> Cluster | None:
@@ -125,6 +125,7 @@ class _Boot:
                 created=time.time(),
                 nodes=tuple(NodeState(spec.name, index) for index, spec in enumerate(self._profile.nodes)),
                 owner_pid=self._owner_pid,
+                versions=made.versions,
             )
             specs = {spec.name: spec for spec in self._profile.nodes}
             boot.write(self._home, state, specs, made, listener.fileno())
@@ -140,14 +141,13 @@ class _Boot:
         self._progress.finished("local cluster ready", f"{time.monotonic() - self._begun:.1f} s")
         return cluster
 
-    def release(self, lock: int) -> None:
+    def release(self) -> None:
         """Let go of the cluster: if it is not ready by now, it ends, and this waits until nothing is left."""
         if self._pipe >= 0:
             os.close(self._pipe)
         if self._log is not None:
             self._log.close()
         if self._janitor is None or not self._home.ready_file.exists():
-            os.set_inheritable(lock, False)
             if self._janitor is not None:
                 self._janitor.wait()
             self._home.remove()
@@ -178,10 +178,6 @@ class _Boot:
                 return False
             return True
 
-        try:
-            api.text("/version")
-        except ApiError:
-            pass
         self._wait("the API server", ready)
         self._progress.finished("API server ready", f"{time.monotonic() - self._begun:.1f} s")
         return api
@@ -204,21 +200,24 @@ class _Boot:
                 if name in bare:
                     self._complete(api, name)
                     bare.discard(name)
-                if status.is_ready(item):
+                if inspection.is_ready(item):
                     pending.discard(name)
             return not pending
 
         self._wait("nodes", ready, lambda: ", ".join(sorted(pending)))
-        self._progress.finished(
-            f"{len(self._profile.nodes)} nodes Ready", f"{time.monotonic() - self._begun:.1f} s"
-        )
+        self._progress.finished(f"{len(self._profile.nodes)} nodes Ready", f"{time.monotonic() - self._begun:.1f} s")
 
     def _complete(self, api: Api, name: str) -> None:
         """Tell the Node object which pod addresses the node uses; nobody else in this cluster hands them out."""
         state = self._home.read()
-        if state is not None:
-            cidr = state.node(name).pod_cidr
-            api.patch(f"/api/v1/nodes/{name}", {"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}})
+        if state is None:
+            return
+        cidr = state.node(name).pod_cidr
+        roles = {"node-role.kubernetes.io/control-plane": ""} if name == CONTROL else {}  # not for kubelets to say
+        api.patch(
+            f"/api/v1/nodes/{name}",
+            {"metadata": {"labels": roles}, "spec": {"podCIDR": cidr, "podCIDRs": [cidr]}},
+        )
 
     def _wait(self, what: str, happened: Callable[[], bool], still: Callable[[], str] = str) -> None:
         deadline = time.monotonic() + LIMIT_S
@@ -236,7 +235,7 @@ class _Boot:
             self._log.seek(0)
             details = self._log.read().decode(errors="replace").splitlines()[-12:]
         for spec in self._profile.nodes:
-            for name, entry in status.service_report(self._home.node(spec.name)).items():
+            for name, entry in inspection.service_report(self._home.node(spec.name)).items():
                 if entry["last_end"]:
                     details.append(f"{spec.name}: {name} ended {entry['restarts']} times, last by {entry['last_end']}")
                     details += [f"  {line}" for line in entry["tail"]]

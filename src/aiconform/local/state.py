@@ -80,7 +80,9 @@ class ClusterState:
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise UsageError(f"no node {name!r} in local cluster {self.name}", hint="nodes: " + ", ".join(n.name for n in self.nodes))
+        raise UsageError(
+            f"no node {name!r} in local cluster {self.name}", hint="nodes: " + ", ".join(n.name for n in self.nodes)
+        )
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,9 @@ class Home:
                     continue
                 return None
             except OSError as error:
-                raise LocalClusterError(f"cannot write the state directory: {error}", hint="check its owner and free space") from error
+                raise LocalClusterError(
+                    f"cannot write the state directory: {error}", hint="check its owner and free space"
+                ) from error
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

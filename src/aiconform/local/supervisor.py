@@ -13,6 +13,7 @@ cluster too. Both hold the cluster's lock. Imports are few on purpose: this stay
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -22,20 +23,62 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from aiconform.errors import AiconformError
+from aiconform.errors import AiconformError, LocalClusterError
 from aiconform.local import cgroups, kernel, network
-from aiconform.local.services import FIRST_DELAY_S, LONGEST_DELAY_S, Log, describe_end
+from aiconform.local.services import FIRST_DELAY_S, LONGEST_DELAY_S, Log, describe_exit
 from aiconform.local.state import ClusterState, Home, NodeState, write_atomically
 
 READY = b"ready\n"
 """What ``up`` writes when the cluster may outlive it."""
 
 
+class _NodeProcess:
+    """A node's outer process; see :mod:`aiconform.local.node_init`."""
+
+    def __init__(self, argv: list[str], log: Path, **options: Any) -> None:
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, start_new_session=True, **options
+            )
+        self._log = log
+
+    def first_pid(self) -> int:
+        """The node's first process, once it is there.
+
+        Raises:
+            LocalClusterError: the namespaces could not be made.
+        """
+        with self._process.stdout or contextlib.nullcontext() as pipe:
+            line = pipe.readline() if pipe else b""
+        if not line.strip():
+            lines = self._log.read_text().strip().splitlines()
+            raise LocalClusterError("a node cannot be set up", details=lines[-3:])
+        return int(line)
+
+    def go(self) -> None:
+        """Tell the node that it has a network. A node that died in between is found by :meth:`ended`."""
+        with contextlib.suppress(BrokenPipeError):
+            if self._process.stdin:
+                self._process.stdin.write(b"network\n")
+                self._process.stdin.flush()
+
+    def ended(self) -> str:
+        """How the process ended, in words; empty while it runs."""
+        code = self._process.poll()
+        if code is None:
+            return ""
+        if self._process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        return describe_exit(code)
+
+
 @dataclass
 class _Node:
     state: NodeState
-    outer: subprocess.Popen[bytes] | None = None
+    process: _NodeProcess | None = None
     pid: int = 0
     not_before: float = 0.0
     delay_s: float = FIRST_DELAY_S
@@ -98,78 +141,55 @@ class Supervisor:
         self._stop = True
 
     def _pause_s(self) -> float | None:
-        return None if all(node.outer for node in self._nodes) else 0.1
+        return None if all(node.process for node in self._nodes) else 0.1
 
     def _start_due(self) -> None:
         now = time.monotonic()
-        due = [node for node in self._nodes if node.outer is None and now >= node.not_before]
+        due = [node for node in self._nodes if node.process is None and now >= node.not_before]
         for node in due:
-            self._spawn(node)
+            node.process = self._spawn(node)
         for node in due:
-            self._learn_pid(node)
-        control = self._nodes[0]
-        if control in due:  # its namespace held the bridge: everybody is wired anew
-            network.wire_control(control.pid, control.state)
-        for node in self._nodes[1:] if control in due else due:
-            if node.pid and control.pid:
-                network.wire_worker(control.pid, node.pid, node.state)
+            if node.process is not None:
+                node.pid = node.process.first_pid()
+                self._log.note(f"node {node.state.name} started, process {node.pid}")
+        self._wire(due)
         for node in due:
-            network.route_pods(node.pid, node.state, self._state.nodes)
-            assert node.outer is not None
-            assert node.outer.stdin is not None
-            node.outer.stdin.write(b"network\n")
-            node.outer.stdin.flush()
+            if node.process is not None:
+                node.process.go()
         if due:
             self._write_report()
 
-    def _spawn(self, node: _Node) -> None:
-        control = node is self._nodes[0]
-        log = (self._home.logs / f"{node.state.name}-start.log").open("ab")
-        with log:
-            node.outer = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "aiconform.local.node_init",
-                    str(self._home.node(node.state.name) / "launch.json"),
-                    str(os.getpid()),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=(self._listener,) if control else (),
-                env={**os.environ, "LISTEN_FD": str(self._listener)},
-            )
+    def _spawn(self, node: _Node) -> _NodeProcess:
+        launch = self._home.node(node.state.name) / "launch.json"
+        return _NodeProcess(
+            [sys.executable, "-m", "aiconform.local.node_init", str(launch), str(os.getpid())],
+            self._home.logs / f"{node.state.name}-start.log",
+            pass_fds=(self._listener,) if node is self._nodes[0] else (),
+        )
 
-    def _learn_pid(self, node: _Node) -> None:
-        assert node.outer is not None
-        assert node.outer.stdout is not None
-        line = node.outer.stdout.readline()
-        node.outer.stdout.close()
-        if not line.strip():
-            text = (self._home.logs / f"{node.state.name}-start.log").read_text()
-            raise AiconformError(f"node {node.state.name} cannot be set up", details=text.strip().splitlines()[-3:])
-        node.pid = int(line)
-        self._log.note(f"node {node.state.name} started, process {node.pid}")
+    def _wire(self, due: list[_Node]) -> None:
+        """Wire nodes that just started; all of them if the control node is new, for it holds the bridge."""
+        control = self._nodes[0]
+        if control in due:
+            network.wire_control(control.pid, control.state)
+            due = self._nodes
+        for node in due:
+            if node is not control and node.pid and control.pid:
+                network.wire_worker(control.pid, node.pid, node.state)
+            if node.pid:
+                network.route_pods(node.pid, node.state, self._state.nodes)
 
     def _reap(self) -> None:
         for node in self._nodes:
-            if node.outer is None:
+            how = node.process.ended() if node.process else ""
+            if not how:
                 continue
-            pid, status = os.waitpid(node.outer.pid, os.WNOHANG)
-            if pid == 0:
-                continue
-            node.outer.returncode = os.waitstatus_to_exitcode(status)
-            assert node.outer.stdin is not None
-            node.outer.stdin.close()
-            node.outer, node.pid = None, 0
-            self._log.note(
-                f"node {node.state.name} ended: {describe_end(status)}; starts again in {node.delay_s:g} s"
-            )
+            node.process, node.pid = None, 0
+            self._log.note(f"node {node.state.name} ended: {how}; starts again in {node.delay_s:g} s")
             node.not_before = time.monotonic() + node.delay_s
             node.delay_s = min(node.delay_s * 2, LONGEST_DELAY_S)
             cgroups.Group(f"{self._home.cgroup.path}/{node.state.name}").kill()
+            self._write_report()
 
     def _write_report(self) -> None:
         report = {"supervisor": os.getpid(), "nodes": {node.state.name: node.pid for node in self._nodes}}

@@ -1,0 +1,132 @@
+"""``aiconform local``: a real Kubernetes with simulated accelerators on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from aiconform.local.inspection import Status
+
+NAME = click.option("--name", default="default", show_default=True, metavar="NAME", help="Which local cluster.")
+
+
+@click.group()
+def local() -> None:
+    """A real Kubernetes with simulated accelerators on this machine.
+
+    It runs upstream's own programs in namespaces of their own and touches nothing of the machine's. Needs root.
+    """
+
+
+@local.command()
+@NAME
+@click.option("--profile", default="default", show_default=True, metavar="PROFILE", help="default, vgpu or plain.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port of the API server on 127.0.0.1; 0: a free one."
+)
+def up(name: str, profile: str, port: int) -> None:
+    """Start a cluster, or say that it runs already."""
+    from aiconform.cli.console import Screen
+    from aiconform.local import up as start
+
+    with Screen(sys.stderr) as screen:
+        cluster = start(name, profile, screen, port=port)
+    if not cluster.fresh:
+        click.echo(f"local cluster {name} is running already", err=True)
+    click.echo(f"KUBECONFIG={cluster.kubeconfig}")
+
+
+@local.command()
+@NAME
+@click.option("--all", "every", is_flag=True, help="Every local cluster, and what is left of stale ones.")
+def down(name: str, *, every: bool) -> None:
+    """Stop a cluster and remove everything that belongs to it."""
+    from aiconform.local import down as stop
+    from aiconform.local.state import homes
+
+    names = [home.name for home in homes()] if every else [name]
+    for each in names:
+        done = stop(each)
+        click.echo(f"local cluster {each}: {'removed' if done else 'there is none'}", err=True)
+
+
+@local.command()
+@NAME
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def status(name: str, output: str) -> None:
+    """Show versions, nodes, accelerators, add-ons, memory, and where the logs are.
+
+    Exit code 0: it runs; 4: it does not.
+    """
+    from aiconform.local import status as look
+
+    found = look(name)
+    if output == "json":
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2))
+    else:
+        click.echo("\n".join(_lines(found)))
+    if found.condition != "running":
+        sys.exit(4)
+
+
+@local.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@NAME
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def kubectl(name: str, arguments: tuple[str, ...]) -> None:
+    """Run our kubectl against a cluster: aiconform local kubectl -- get pods -A."""
+    from aiconform.local import find
+    from aiconform.local.parts import kubectl as program
+
+    cluster = find(name)
+    path = str(program())
+    os.execve(path, ["kubectl", *arguments], {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)})  # noqa: S606
+
+
+def _lines(found: Status) -> list[str]:
+    if not found.nodes:
+        return [f"local cluster {found.name}: {found.condition}"]
+    minutes, seconds = divmod(int(found.uptime_s), 60)
+    lines = [
+        f"local cluster {found.name}: {found.condition} for {minutes} min {seconds} s",
+        *_pairs(
+            {
+                "profile": found.profile,
+                "versions": ", ".join(f"{name} {version}" for name, version in found.versions.items()),
+                "api": found.api,
+                "kubeconfig": found.kubeconfig,
+                "logs": found.logs,
+                "memory": f"{found.memory_bytes / 2**20:.0f} MiB",
+                "add-ons": ", ".join(f"{name} {version}" for name, version in found.addons.items()) or "none",
+            }
+        ),
+        "",
+        *_table(found),
+    ]
+    return [*lines, *(f"problem: {problem}" for problem in found.problems)]
+
+
+def _pairs(pairs: dict[str, str]) -> list[str]:
+    return [f"  {key:<11}{value}" for key, value in pairs.items() if value]
+
+
+def _table(found: Status) -> list[str]:
+    rows = [("NODE", "STATUS", "VERSION", "ACCELERATORS (simulated)", "RESTARTS")]
+    for node in found.nodes:
+        accelerators = {key: value for key, value in node.allocatable.items() if "/" in key and value != "0"}
+        rows.append(
+            (
+                node.name,
+                "Ready" if node.ready else "NotReady",
+                node.version or "-",
+                ", ".join(f"{key}: {value}" for key, value in accelerators.items()) or "-",
+                str(sum(service.restarts for service in node.services)),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
