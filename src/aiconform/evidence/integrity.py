@@ -36,7 +36,12 @@ class Finding:
 def findings(bundle: Bundle) -> list[Finding]:
     """All that is wrong with a bundle; empty if it is intact and complete. Raises nothing."""
     parts = (_identity, _files, _blobs, _chain, _ends, lane_findings, verdict_findings)
-    return [Finding(file, what) for part in parts for file, what in part(bundle)]
+    return [Finding(file, _visible(what)) for part in parts for file, what in part(bundle)]
+
+
+def _visible(text: str) -> str:
+    """The text with whatever could act on a terminal escaped; names of lanes and checks come from the bundle."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def line(number: int) -> str:
@@ -73,6 +78,8 @@ def _files(bundle: Bundle) -> Iterator[tuple[str, str]]:
             yield file.path, "was changed: its digest is not the manifest's"
     for name in sorted(set(bundle.store.sizes) - set(paths) - layout.UNLISTED):
         yield name, "is not in the manifest"
+    if layout.ATTESTATIONS in bundle.store.sizes:
+        yield layout.ATTESTATIONS, "is there, and this version of aiconform cannot check signatures"
 
 
 def _blobs(bundle: Bundle) -> Iterator[tuple[str, str]]:
