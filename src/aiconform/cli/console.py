@@ -45,6 +45,7 @@ class _Doing:
     since: float
     number: str = ""
     waiting: str = ""
+    observed: str = ""
     deadline: float = 0.0
     told: float = 0.0
 
@@ -176,7 +177,7 @@ class Screen:
     def _wait(self, event: events.Waiting) -> None:
         doing = self._doing.get(event.requirement)
         if doing is not None:
-            doing.waiting = f"{event.waiting_for}; now: {event.observed}"
+            doing.waiting, doing.observed = event.waiting_for, event.observed
             doing.deadline = self.now() + event.limit_s - event.elapsed_s
 
     def _since(self, key: str, what: str) -> float:
@@ -205,6 +206,7 @@ class Screen:
                     doing.told = now
                     number = f" {doing.number}" if doing.number else ""
                     what = f": {doing.waiting}" if doing.waiting else ""
+                    what += f"; now: {doing.observed}" if doing.observed else ""
                     times = ", ".join(part for part in (duration(now - doing.since), doing.left(now)) if part)
                     self._stamped(f"still waiting: {doing.what}{number}{what} ({times})")
 
@@ -217,7 +219,8 @@ class Screen:
 
     def _rows(self, rows: list[Row]) -> None:
         for row in rows:
-            if not self._out.is_terminal:
+            beside = self._out.is_terminal and 0 < len(row.lead.plain) <= self._out.width * 2 // 3
+            if not beside:
                 self._line(row.joined())
                 continue
             grid = Table.grid()
@@ -245,7 +248,7 @@ class Screen:
                 Text(cut(thing.what, 28), no_wrap=True),
                 Text(thing.number, no_wrap=True),
                 Text(duration(now - thing.since), no_wrap=True),
-                Text(cut(thing.waiting, room - len(left)) + left, style="dim", no_wrap=True),
+                Text(cut(thing.observed or thing.waiting, room - len(left)) + left, style="dim", no_wrap=True),
             )
         more = len(doing) - _MAX_DOING
         return Group(table, Text(f"  {more} more", style="dim")) if more > 0 else table

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from aiconform.engine import events
-    from aiconform.evidence.documents import CheckVerdict, Plan, PlannedCheck, PlannedProbe, ProbeVerdict
+    from aiconform.evidence.documents import CheckVerdict, Plan, PlannedCheck, ProbeVerdict
 
 _KEY: Final = 11
 """Width of the words before the values: ``cluster    ``."""
@@ -114,11 +114,11 @@ def _probe(probe: ProbeVerdict, planned: PlannedCheck) -> list[Row]:
         rest.append(f"; {probe.outcome}", style=STYLES[probe.outcome])
     rows = [Row(lead, rest)]
     if probe.outcome in ("failed", "undecided"):
-        rows += [row(key, value, indent=6, width=10) for key, value in _why(probe, plan, planned.requirement) if value]
+        rows += [row(key, value, indent=6, width=10) for key, value in _why(probe, planned.requirement) if value]
     return rows
 
 
-def _why(probe: ProbeVerdict, plan: PlannedProbe, requirement: str) -> Iterator[tuple[str, str]]:
+def _why(probe: ProbeVerdict, requirement: str) -> Iterator[tuple[str, str]]:
     """Expected, observed, cause, where the evidence is, and how to see it again."""
     worst = next((seen for seen in probe.observations if seen.outcome == probe.outcome), None)
     if worst is not None:
@@ -128,7 +128,6 @@ def _why(probe: ProbeVerdict, plan: PlannedProbe, requirement: str) -> Iterator[
         yield "cause", "" if cause == worst.observed else cause
         yield "evidence", ", ".join(f"{ref.lane} #{ref.n}" for ref in worst.rests_on[-2:])
     else:
-        yield "expected", f"not that {plan.fails_if}" if plan.fails_if else ""
         yield "observed", "nothing that decides it"
         yield "cause", probe.reason
         yield "evidence", probe.lane

@@ -1,0 +1,230 @@
+"""Every command as a person meets it: exit code and both streams, whole."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from tests.support import snapshots
+from tests.support.bundles import make_bundle
+
+from aiconform.cli import COMMANDS, cli, main
+from aiconform.cli import exit as exits
+from aiconform.errors import BundleError, InternalError, LocalClusterError, UnreachableError, UsageError
+
+Streams = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "94")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def invoke(*args: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(list(args))
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def screen(capsys: Streams, *args: str) -> tuple[int, str, str]:
+    code = invoke(*args)
+    streams = capsys.readouterr()
+    return code, streams.out, streams.err
+
+
+def whole(capsys: Streams, tmp_path: Path, *args: str) -> str:
+    code, out, err = screen(capsys, *args)
+    text = f"$ aiconform {' '.join(args)}\nexit code {code}\n--- standard output\n{out}--- standard error\n{err}"
+    return text.replace(str(tmp_path), "TMP")
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("help", ["--help"]),
+        *((f"help-{command}", [command, "--help"]) for command in COMMANDS if command != "local"),
+        ("version", ["--version"]),
+        ("catalog", ["catalog"]),
+        ("catalog-136", ["catalog", "--release", "1.36"]),
+        ("catalog-one", ["catalog", "gpu_sharing"]),
+        ("error-command", ["verfy"]),
+        ("error-requirement", ["run", "gang_schedulin"]),
+        ("error-release", ["run", "--release", "1.12"]),
+        ("error-other-release", ["run", "--release", "1.34", "gpu_sharing"]),
+        ("error-local-and-context", ["run", "--local", "--context", "prod"]),
+        ("error-image", ["run", "--image", "probe"]),
+        ("error-output", ["run", "--output", "/proc/aiconform"]),
+        ("error-no-kubeconfig", ["run", "--kubeconfig", "absent"]),
+        ("error-no-bundle", ["verify", "absent"]),
+        ("error-empty-bundle", ["verify", "."]),
+        ("error-format", ["report", ".", "--format", "pdf"]),
+    ],
+)
+def test_whole_screen(name: str, args: list[str], capsys: Streams, tmp_path: Path) -> None:
+    snapshots.same(name, whole(capsys, tmp_path, *args))
+
+
+def test_output_that_is_in_use_is_refused_before_anything_starts(capsys: Streams, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("kept")
+    code, _, err = screen(capsys, "run", "--output", "mine")
+    assert code == 2
+    assert "not empty" in err
+    assert (tmp_path / "mine" / "file").read_text() == "kept"
+
+
+def test_a_run_that_comes_to_nothing_leaves_no_directory(capsys: Streams, tmp_path: Path) -> None:
+    code, _, _ = screen(capsys, "run", "--kubeconfig", "absent")
+    assert code == 4
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("text", ["", "not yaml: [", "apiVersion: v1\nkind: Config\n", "\x00\xff", "- 1"])
+def test_a_broken_kubeconfig_is_one_clear_error(text: str, capsys: Streams, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(text)
+    code, out, err = screen(capsys, "run", "--kubeconfig", "config")
+    assert (code, out) == (4, "")
+    assert err.startswith("error: ")
+    assert "hint: " in err
+    assert "Traceback" not in err
+
+
+def test_an_unreachable_cluster_is_one_clear_error(capsys: Streams, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+        "clusters: [{name: k, cluster: {server: 'http://127.0.0.1:9'}}]\n"
+        "users: [{name: u, user: {token: t0ken}}]\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
+    )
+    code, out, err = screen(capsys, "run", "--kubeconfig", "config")
+    assert (code, out) == (4, "")
+    assert "error: " in err
+    assert "http://127.0.0.1:9" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("form", ["html", "markdown", "json", "junit"])
+def test_a_report_is_one_document_on_standard_output(form: str, capsys: Streams, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    code, out, err = screen(capsys, "report", str(bundle), "--format", form)
+    assert (code, err) == (0, "")
+    starts = {"html": "<!doctype html>", "markdown": "#", "json": "{", "junit": "<?xml"}
+    assert out.lower().startswith(starts[form])
+    assert screen(capsys, "report", f"{bundle}.tar.gz", "--format", form)[1] == out
+
+
+def test_a_report_goes_to_the_file_named(capsys: Streams, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    assert screen(capsys, "report", str(bundle), "-o", "page.html") == (0, "", "")
+    assert "SIMULATED" in (tmp_path / "page.html").read_text()
+
+
+def test_a_report_that_cannot_be_written_is_a_usage_error(capsys: Streams, tmp_path: Path) -> None:
+    code, _, err = screen(capsys, "report", str(make_bundle(tmp_path)), "-o", "no/such/page.html")
+    assert code == 2
+    assert "error: cannot write" in err
+
+
+def test_verify_as_json_is_one_document(capsys: Streams, tmp_path: Path) -> None:
+    code, out, _ = screen(capsys, "verify", str(make_bundle(tmp_path)), "--format", "json")
+    found = json.loads(out)
+    # made by hand: intact, but no check asks what its log holds
+    assert found["intact"] is True
+    assert found["holds"] is False
+    assert code != 0
+    assert found["not_shown"]
+
+
+def test_verify_names_the_file_that_was_edited(capsys: Streams, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    blob = next((bundle / "blobs" / "sha256").iterdir())
+    blob.write_bytes(blob.read_bytes() + b" ")
+    code, out, err = screen(capsys, "verify", str(bundle))
+    assert code == 1
+    assert blob.name in out + err
+
+
+def test_catalog_as_json_holds_the_facts(capsys: Streams) -> None:
+    code, out, _ = screen(capsys, "catalog", "--format", "json")
+    assert code == 0
+    assert {item["id"] for item in json.loads(out)} >= {"dra_support", "gang_scheduling"}
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [
+        (UsageError("x"), 2),
+        (UnreachableError("x"), 4),
+        (LocalClusterError("x"), 4),
+        (BundleError("x"), 1),
+        (InternalError("x"), 70),
+        (RuntimeError("x"), 70),
+        (ExceptionGroup("tasks", [ValueError("y"), ExceptionGroup("inner", [UsageError("x")])]), 2),
+        (click.UsageError("x"), 2),
+        (click.Abort(), 130),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_every_error_has_its_exit_code_and_no_traceback(problem: BaseException, code: int, capsys: Streams) -> None:
+    def work() -> int:
+        raise problem
+
+    assert exits.guarded(work, verbose=False) == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_bug_is_kept_in_a_file_and_shown_with_v(capsys: Streams, tmp_path: Path) -> None:
+    def work() -> int:
+        raise RuntimeError("boom \x1b[31m")
+
+    assert exits.guarded(work, verbose=False) == 70
+    err = capsys.readouterr().err
+    file = tmp_path / "home" / ".local/state/aiconform/last-error.txt"
+    assert str(file) in err
+    assert "\x1b" not in err
+    assert "RuntimeError: boom" in file.read_text()
+    exits.guarded(work, verbose=True)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_v_is_taken_from_anywhere_but_not_from_what_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aiconform.cli import _without_verbose
+
+    assert _without_verbose(["run", "-v", "x"]) == (["run", "x"], True)
+    assert _without_verbose(["local", "kubectl", "get", "-v", "6"]) == (["local", "kubectl", "get", "-v", "6"], False)
+    assert _without_verbose(["local", "kubectl", "--", "-v"]) == (["local", "kubectl", "--", "-v"], False)
+
+
+def test_the_help_of_the_group_is_that_of_the_commands() -> None:
+    context = click.Context(cli)
+    for name, line in COMMANDS.items():
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert command.help, name
+        assert line.endswith(".")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from aiconform import cli\ntry: cli.main(['-h'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & {"rich", "pydantic", "lightkube", "httpx2", "anyio", "jinja2", "cryptography"}
+
+
+def test_error_snapshots_follow_the_form() -> None:
+    for path in snapshots.DIRECTORY.glob("error-*.txt"):
+        err = path.read_text().partition("--- standard error\n")[2]
+        assert re.match(r"error: [^A-Z]", err), path.name
+        assert not err.splitlines()[0].endswith("."), path.name
+        assert "\nhint: " in err, path.name
