@@ -1,80 +1,72 @@
-"""What a Kubernetes answer loses before anybody sees it, and the order its lists are brought into."""
+"""What a Kubernetes object loses before anybody sees it, and the order its lists are brought into."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from aiconform.evidence.credentials import REDACTED, is_secret_name
+from aiconform.evidence.credentials import REDACTED
+from aiconform.evidence.shapes import is_secret_name
+
+Obj = dict[str, Any]
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-_HOST_ADDRESSES = frozenset({"Hostname", "InternalDNS", "ExternalDNS"})
-_SERIAL_KEYS = frozenset({"serial", "serialNumber", "systemUUID", "machineID"})
+_HOST_LABEL: Final = "kubernetes.io/hostname"
+_HOST_TYPES: Final = frozenset({"Hostname", "InternalDNS", "ExternalDNS"})
+_SERIALS: Final = frozenset({"serial", "serialNumber", "systemUUID", "machineID"})
 
-Json = Any
 
+def tidy(obj: Obj, learn_host: Callable[[str], None]) -> Obj:
+    """Drop, empty and order what is in one JSON object of an answer; for every object, the innermost first.
 
-def tidy(value: Json) -> Json:
-    """The answer without what it must not carry, with its unordered lists in order.
+    Dropped: ``managedFields`` and the last-applied annotation. Emptied: the data of Secrets, the value of variables
+    named like a secret, and where the cloud keeps a node (``providerID``). Ordered: the objects of a list and the rows
+    of a table of objects, by namespace and name; the API server keeps them so, aggregated servers do not.
 
-    Dropped: ``managedFields`` and the last-applied annotation of every object. Emptied: Secrets, and variables and
-    fields that are named like secrets. Lists of objects are sorted by namespace and name (the API server keeps them
-    sorted, aggregated servers do not), and so are the rows of a table of objects.
+    Args:
+        obj: the object; it is changed.
+        learn_host: is told every name of a node or host.
+
+    Returns:
+        The same object.
     """
-    if isinstance(value, list):
-        return [tidy(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    found = {key: tidy(item) for key, item in value.items()}
-    kind = found.get("kind")
-    if kind == "Secret":
-        _empty(found)
-    metadata = found.get("metadata")
-    if isinstance(metadata, dict):
-        _strip(metadata)
+    if isinstance(obj.get("managedFields"), list):
+        del obj["managedFields"]
+    if LAST_APPLIED in obj:
+        del obj[LAST_APPLIED]
+    for key in (_HOST_LABEL, "nodeName"):
+        if isinstance(obj.get(key), str):
+            learn_host(obj[key])
+    if isinstance(obj.get("value"), str) and isinstance(obj.get("name"), str) and is_secret_name(obj["name"]):
+        obj["value"] = REDACTED
+    kind = obj.get("kind")
     if isinstance(kind, str):
-        _order(found, kind)
-    name = found.get("name")
-    if isinstance(name, str) and isinstance(found.get("value"), str) and is_secret_name(name):
-        found["value"] = REDACTED
-    return found
+        _by_kind(kind, obj, learn_host)
+    return obj
 
 
-def node_names(value: Json) -> list[tuple[str, tuple[str, ...]]]:
-    """Name and further host names of each node in an answer or watch event."""
-    if not isinstance(value, dict):
-        return []
-    kind = value.get("kind")
-    if kind == "NodeList" and isinstance(value.get("items"), list):
-        return [_node(item) for item in value["items"] if isinstance(item, dict)]
-    if kind == "Node":
-        return [_node(value)]
-    if isinstance(value.get("object"), dict):
-        return node_names(value["object"])
-    return []
-
-
-def is_serial_key(key: str) -> bool:
+def is_serial_field(name: str) -> bool:
     """Whether the field of this name holds the serial number of a device or machine."""
-    return key in _SERIAL_KEYS
+    return name in _SERIALS
 
 
-def _node(node: dict[str, Json]) -> tuple[str, tuple[str, ...]]:
-    metadata, status = node.get("metadata"), node.get("status")
-    name = metadata.get("name") if isinstance(metadata, dict) else ""
-    labels = metadata.get("labels") if isinstance(metadata, dict) else None
-    addresses = status.get("addresses") if isinstance(status, dict) else None
-    found = [
-        address.get("address")
-        for address in (addresses if isinstance(addresses, list) else [])
-        if isinstance(address, dict) and address.get("type") in _HOST_ADDRESSES
-    ]
-    if isinstance(labels, dict):
-        found.append(labels.get("kubernetes.io/hostname"))
-    aliases = tuple(alias for alias in found if isinstance(alias, str) and alias != name)
-    return (name if isinstance(name, str) else ""), aliases
+def _by_kind(kind: str, obj: Obj, learn_host: Callable[[str], None]) -> None:
+    if kind == "Secret":
+        _empty(obj)
+    elif kind == "Node":
+        _node(obj, learn_host)
+    elif kind == "Table":
+        _table(obj, learn_host)
+    elif kind.endswith("List"):
+        for item in _dicts(obj.get("items")):
+            if kind == "SecretList":
+                _empty(item)
+            elif kind == "NodeList":
+                _node(item, learn_host)
+        _sort(obj, "items", lambda item: item)
 
 
-def _empty(secret: dict[str, Json]) -> None:
+def _empty(secret: Obj) -> None:
     for key in ("data", "stringData"):
         if key in secret:
             secret[key] = REDACTED
@@ -83,27 +75,43 @@ def _empty(secret: dict[str, Json]) -> None:
         metadata["annotations"] = REDACTED
 
 
-def _strip(metadata: dict[str, Json]) -> None:
-    metadata.pop("managedFields", None)
-    annotations = metadata.get("annotations")
-    if isinstance(annotations, dict) and annotations.pop(LAST_APPLIED, None) is not None and not annotations:
-        del metadata["annotations"]
+def _node(node: Obj, learn_host: Callable[[str], None]) -> None:
+    name = _at(node, "metadata", "name")
+    if isinstance(name, str):
+        learn_host(name)
+    for address in _dicts(_at(node, "status", "addresses")):
+        if address.get("type") in _HOST_TYPES and isinstance(address.get("address"), str):
+            learn_host(address["address"])
+    spec = node.get("spec")
+    if isinstance(spec, dict) and "providerID" in spec:
+        spec["providerID"] = REDACTED
 
 
-def _order(found: dict[str, Json], kind: str) -> None:
-    items, rows = found.get("items"), found.get("rows")
-    if kind.endswith("List") and isinstance(items, list):
-        if kind == "SecretList":
-            for item in items:
-                if isinstance(item, dict):
-                    _empty(item)
-        items.sort(key=_key)
-    elif kind == "Table" and isinstance(rows, list):
-        rows.sort(key=lambda row: _key(row.get("object")) if isinstance(row, dict) else ("", ""))
+def _table(table: Obj, learn_host: Callable[[str], None]) -> None:
+    columns = [column.get("name") for column in _dicts(table.get("columnDefinitions"))]
+    if columns[:4] == ["Name", "Status", "Roles", "Age"]:  # of nodes
+        for row in _dicts(table.get("rows")):
+            cells = row.get("cells")
+            if isinstance(cells, list) and cells and isinstance(cells[0], str):
+                learn_host(cells[0])
+    _sort(table, "rows", lambda row: row.get("object"))
 
 
-def _key(item: Json) -> tuple[str, str]:
-    metadata = item.get("metadata") if isinstance(item, dict) else None
-    if not isinstance(metadata, dict):
-        return ("", "")
-    return (str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
+def _sort(obj: Obj, key: str, of: Callable[[Obj], Any]) -> None:
+    members = obj.get(key)
+    if isinstance(members, list) and len(_dicts(members)) == len(members):
+        members.sort(key=lambda member: _place(of(member)))
+
+
+def _place(obj: Any) -> tuple[str, str]:
+    return str(_at(obj, "metadata", "namespace") or ""), str(_at(obj, "metadata", "name") or "")
+
+
+def _dicts(value: Any) -> list[Obj]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _at(obj: Any, *path: str) -> Any:
+    for key in path:
+        obj = obj.get(key) if isinstance(obj, dict) else None
+    return obj

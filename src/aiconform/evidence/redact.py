@@ -8,106 +8,123 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from aiconform.evidence.credentials import REDACTED, Credentials
-from aiconform.evidence.objects import is_serial_key, node_names, tidy
+from aiconform.evidence.objects import is_serial_field, tidy
 from aiconform.evidence.pseudonyms import Pseudonyms
+from aiconform.evidence.shapes import is_secret_field, is_secret_option
 from aiconform.evidence.strictjson import StrictJSONError, loads
 
-_REMEMBERED = 50_000
-_LONGEST_REMEMBERED = 256
+_REMEMBERED: Final = 50_000
+_BETWEEN: Final = "\0"
 _SECRET_BODY = re.compile(r'"kind"\s*:\s*"Secret(?:List)?"')
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class Redactor:
     """Redacts what comes from a cluster, and turns pseudonyms in requests back.
 
-    One per run; pseudonyms are given in the order in which things are first seen.
+    One per run; pseudonyms are given in the order in which things are first seen. It knows our secrets and the real
+    names, and stays in memory.
 
     Args:
-        secrets: our own credentials: token, client key, client certificate, passwords.
+        secrets: our own credentials: token, password, client key, client certificate; text or bytes.
     """
 
     def __init__(self, secrets: Iterable[str | bytes] = ()) -> None:
         self._credentials = Credentials(secrets)
         self._names = Pseudonyms()
         self._known: dict[str, str] = {}
-        self._known_version = 0
+        self._version = 0
 
     def redact_body(self, data: bytes, content_type: str) -> bytes:
         """An answer's body as the check may see it.
 
-        JSON loses what :func:`~aiconform.evidence.objects.tidy` takes away. What is no strict JSON is treated as
-        text, so that it cannot be used as JSON later either.
+        JSON is parsed, loses what :func:`~aiconform.evidence.objects.tidy` takes away, and is written again without
+        white space. What is said to be JSON and is not strictly so is treated as text, so that it cannot be used as
+        JSON later either; if it looks like a Secret, nothing of it is kept.
 
         Args:
             data: the body: an object, a list, a table, a watch event, a log.
             content_type: as the server gave it; parameters are ignored.
         """
         media = content_type.partition(";")[0].strip().lower()
-        if media == "application/json" or media.endswith("+json") or data[:1] == b"{":
-            try:
-                value = loads(data)
-            except StrictJSONError:
-                pass
-            else:
-                return self._json(value)
         text = data.decode("utf-8", "replace")
-        if _SECRET_BODY.search(text):
-            return REDACTED.encode()
+        if media == "application/json" or media.endswith("+json") or (not media and data[:1] == b"{"):
+            try:
+                value = loads(data, on_object=lambda obj: tidy(obj, self._names.learn_host))
+            except StrictJSONError:
+                if _SECRET_BODY.search(text):
+                    return REDACTED.encode()
+            else:
+                return self._redact_json(value).encode()
         return self.redact_text(text).encode()
 
     def redact_text(self, text: str) -> str:
-        """A text as the check may see it."""
-        return self._names.replace(self._credentials.redact(text))
+        """A text as the check may see it: a log, an error, a header."""
+        return self._names.hide(self._credentials.remove(text))
 
     def restore_text(self, text: str) -> str:
-        """A request's text as the cluster knows it: pseudonyms turned back."""
+        """A request's text as the cluster knows it, with pseudonyms turned back. Never record what this returns."""
         return self._names.restore(text)
 
-    def _json(self, value: Any) -> bytes:
-        for name, aliases in node_names(value):
-            self._names.learn_node(name, aliases)
-        value = _mapped(tidy(value), self._string, self._names.serial)
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    def _redact_json(self, value: Any) -> str:
+        strings: dict[str, None] = {}
+        _collect(value, strings)
+        self._learn([text for text in strings if text not in self._current()])
+        return _ENCODER.encode(self._mapped(value))
 
-    def _string(self, text: str) -> str:
-        if len(text) < 4:
-            return text
-        if self._known_version != self._names.version or len(self._known) > _REMEMBERED:
+    def _current(self) -> dict[str, str]:
+        """What strings were redacted to; a host name learned since makes it worthless."""
+        if self._version != self._names.version or len(self._known) > _REMEMBERED:
             self._known.clear()
-            self._known_version = self._names.version
-        found = self._known.get(text)
-        if found is None:
-            found = self.redact_text(text)
-            if len(text) <= _LONGEST_REMEMBERED:
-                self._known[text] = found
+            self._version = self._names.version
+        return self._known
+
+    def _learn(self, texts: list[str]) -> None:
+        """Redact many strings at once: one long text costs a fraction of many short ones."""
+        redacted = self.redact_text(_BETWEEN.join(texts)).split(_BETWEEN) if texts else []
+        if len(redacted) != len(texts):  # a string with that character in it, or a secret that took it away
+            redacted = [self.redact_text(text) for text in texts]
+        self._known.update(zip(texts, redacted, strict=True))
+
+    def _mapped(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._known[value]
+        if isinstance(value, dict):
+            found: dict[str, Any] = {}
+            for key, item in value.items():
+                name = self._known[key]
+                while name in found:  # redaction has made two keys the same
+                    name += " "
+                found[name] = self._field(key, item) if isinstance(item, str) and item else self._mapped(item)
+            return found
+        return self._list(value) if isinstance(value, list) else value
+
+    def _field(self, key: str, text: str) -> str:
+        if is_secret_field(key):
+            return REDACTED
+        found = self._known[text]
+        return self._names.serial(text) if found == text and is_serial_field(key) else found
+
+    def _list(self, items: list[Any]) -> list[Any]:
+        found = [self._mapped(item) for item in items]
+        for number, item in enumerate(items[:-1]):
+            if isinstance(item, str) and isinstance(items[number + 1], str) and is_secret_option(item):
+                found[number + 1] = REDACTED
         return found
 
 
-def _mapped(value: Any, string: Callable[[str], str], serial: Callable[[str], str]) -> Any:
+def _collect(value: Any, strings: dict[str, None]) -> None:
+    """All strings of a JSON value, keys included, in order."""
     if isinstance(value, str):
-        return string(value)
-    if isinstance(value, list):
-        return [_mapped(item, string, serial) for item in value]
-    if not isinstance(value, dict):
-        return value
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        name = _free(string(key), found)
-        if is_serial_key(key) and isinstance(item, str) and item:
-            found[name] = serial(item)
-        else:
-            found[name] = _mapped(item, string, serial)
-    return found
-
-
-def _free(key: str, taken: dict[str, Any]) -> str:
-    """The key, made different from those that redaction has made equal to it."""
-    name, number = key, 1
-    while name in taken:
-        number += 1
-        name = f"{key} {number}"
-    return name
+        strings[value] = None
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            strings[key] = None
+            _collect(item, strings)
+    elif isinstance(value, list):
+        for item in value:
+            _collect(item, strings)

@@ -2,6 +2,9 @@
 
 Nothing is read back: the chain, the counts and the digests are kept while writing. A bundle is sealed by its
 ``manifest.json``, which is written last and in one step; without it, a directory is no bundle.
+
+Once something could not be written (a full disk), nothing is written any more and :meth:`BundleWriter.seal` refuses.
+Lanes of the clean-up go on unrecorded, so that a full disk here leaves nothing behind on the cluster.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ from aiconform.evidence.strictjson import canonical
 
 RUN_LANE: Final = "run"
 """The lane of the first and the last record."""
+
+CLEANUP_LANE: Final = "cleanup"
+"""The lane of the last clean-up; those of the checks are ``cleanup/<requirement>``."""
 
 _TYPES = {model: name for name, model in PAYLOADS.items()}
 
@@ -54,6 +60,7 @@ class BundleWriter:
         self._log_size = 0
         self._plan: Plan | None = None
         self._closed = ""
+        self._broken: UsageError | None = None
         self.last_wall = ""
         """Wall time of the last record: when the run ended, once its last record is written."""
         self._create()
@@ -98,7 +105,8 @@ class BundleWriter:
             payload: one of the models of :data:`~aiconform.evidence.records.PAYLOADS`.
 
         Raises:
-            UsageError: the disk is full or not writable; the log then ends with the record before.
+            UsageError: the disk is full or not writable; the log then ends with the record before. Never raised for
+                a clean-up, which must go on.
         """
         self._must_be_open()
         kind = _TYPES.get(type(payload))  # type: ignore[arg-type]
@@ -117,7 +125,9 @@ class BundleWriter:
             data=payload.model_dump(mode="json"),
         )
         line = canonical(record.model_dump(mode="json"))
-        self._write_line(line + b"\n")
+        self._attempt(lambda: self._write_line(line + b"\n"))
+        if self._broken is not None and lane.partition("/")[0] != CLEANUP_LANE:
+            raise self._broken
         self._counts[lane] = record.n + 1
         self._seq += 1
         self._prev = layout.sha256(line)
@@ -127,14 +137,13 @@ class BundleWriter:
     def blob(self, data: bytes) -> str:
         """Store bytes, once however often they come; returns their SHA-256 in hex.
 
-        Raises:
-            UsageError: the disk is full or not writable.
+        Where they cannot be stored, the record that names them says so by raising.
         """
         self._must_be_open()
         digest = layout.sha256(data)
         name = layout.blob_name(digest)
         if name not in self._files:
-            self._store(name, data, digest)
+            self._attempt(lambda: self._store(name, data, digest))
         return digest
 
     def document(self, name: str, model: BaseModel) -> str:
@@ -146,7 +155,9 @@ class BundleWriter:
         self._must_be_open()
         data = canonical(model.model_dump(mode="json"))
         digest = layout.sha256(data)
-        self._store(name, data, digest)
+        self._attempt(lambda: self._store(name, data, digest))
+        if self._broken is not None:
+            raise self._broken
         return digest
 
     def seal(self, *, verdicts: Verdicts, partial: bool = False) -> str:
@@ -191,6 +202,14 @@ class BundleWriter:
             self._closed = why
             with suppress(OSError):
                 os.close(self._log)
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        """Write, unless something could not be written before; the first failure is kept."""
+        if self._broken is None:
+            try:
+                write()
+            except UsageError as problem:
+                self._broken = problem
 
     def _must_be_open(self) -> None:
         if self._closed:
