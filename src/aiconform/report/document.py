@@ -245,3 +245,7 @@ def _reference(lane: str, n: int, entry: ExchangeView | None) -> EvidenceReferen
         audit_id=entry.audit_id,
         answer_sha256=entry.response_body.digest if entry.response_body else "",
     )
+
+
+if __name__ == "__main__":
+    print(json.dumps(report_schema(), indent=2, sort_keys=True))  # noqa: T201 - writes the shipped schema anew

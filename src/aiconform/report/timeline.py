@@ -95,7 +95,11 @@ def _step(span_us: int) -> int:
     for fraction_us in (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000):
         if span_us / fraction_us <= 6:
             return fraction_us
-    return next((s * 1_000_000 for s in steps_s if span_us / (s * 1_000_000) <= 6), 28_800_000)
+    for step_s in steps_s:
+        if span_us / (step_s * 1_000_000) <= 6:
+            return step_s * 1_000_000
+    hour = 3_600_000_000
+    return -(-span_us // (6 * hour)) * hour
 
 
 def _label(us: int, step_us: int) -> str:

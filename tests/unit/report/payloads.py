@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from typing import Any
 
 from tests.unit.report.sample import MemoryBundle, Ticker, sample
@@ -104,9 +105,14 @@ class Lace:
         return value + self.payload if isinstance(value, str) and key not in _FIXED_KEYS else value
 
 
+@cache
+def _clean() -> MemoryBundle:
+    return sample()
+
+
 def laced(payload: str) -> MemoryBundle:
     """The made-up run with the payload behind every free text: documents, records and bodies."""
-    clean, lace = sample(), Lace(payload)
+    clean, lace = _clean(), Lace(payload)
     bundle = MemoryBundle(Ticker(), clean.plan)
     for digest, data in clean.blobs.items():
         hostile = lace.blob(data)

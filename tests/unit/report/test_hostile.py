@@ -32,13 +32,18 @@ RAW = re.compile(
 )
 
 
+def batches(size: int) -> list[list[str]]:
+    """All payloads, some at a time: each is still looked for by itself in the Markdown, where order matters."""
+    return [ALL[start : start + size] for start in range(0, len(ALL), size)]
+
+
 def test_there_are_enough_payloads() -> None:
     assert len(set(ALL)) == len(ALL) >= 150
 
 
-@pytest.mark.parametrize("payload", ALL, ids=[f"p{number}" for number in range(len(ALL))])
-def test_page(payload: str) -> None:
-    html = render_html(laced(" " + payload))
+@pytest.mark.parametrize("batch", batches(3), ids=lambda batch: repr(batch[0])[:24])
+def test_page(batch: list[str]) -> None:
+    html = render_html(laced(" " + " ".join(batch)))
     page = Page(html)
     assert set(page.tags) <= TAGS
     assert {name for _, name, _ in page.attributes} <= ATTRIBUTES
@@ -68,7 +73,7 @@ def test_page_shows_what_was_there(payload: str) -> None:
 
 
 @pytest.mark.parametrize("payload", ALL, ids=[f"p{number}" for number in range(len(ALL))])
-@pytest.mark.parametrize("before", ["", " ", "\n\n"], ids=["joined", "word", "paragraph"])
+@pytest.mark.parametrize("before", ["", " "], ids=["joined", "word"])
 def test_markdown(payload: str, before: str) -> None:
     text = render_markdown(laced(before + payload))
     assert not RAW.search(text)
@@ -93,8 +98,9 @@ def test_markdown(payload: str, before: str) -> None:
                 )
 
 
-@pytest.mark.parametrize("payload", ALL, ids=[f"p{number}" for number in range(len(ALL))])
-def test_junit_and_json(payload: str) -> None:
+@pytest.mark.parametrize("batch", batches(5), ids=lambda batch: repr(batch[0])[:24])
+def test_junit_and_json(batch: list[str]) -> None:
+    payload = " ".join(batch)
     bundle = laced(payload)
     root = ET.fromstring(render_junit(bundle))
     assert len(root.findall("testsuite")) == len(bundle.plan.checks)
