@@ -12,11 +12,11 @@ from aiconform.engine.conduct import ENDED, PreflightError, compose, conduct
 from aiconform.engine.examine import KEPT
 from aiconform.engine.lane import Divergence
 from aiconform.engine.planner import check_digest, judge_digest
-from aiconform.engine.replay import Substitute, as_recorded
 from aiconform.engine.stage import ReplayStage
 
 if TYPE_CHECKING:
     from aiconform.engine.model import Check
+    from aiconform.engine.replay import Substitution
     from aiconform.evidence.documents import Verdicts
     from aiconform.evidence.reader import Bundle
 
@@ -57,14 +57,14 @@ def rejudge(bundle: Bundle, checks: Mapping[str, Check]) -> Rejudged:
     return Rejudged("other code" if other else "differs", tuple(problems), derived, other)
 
 
-def replay(bundle: Bundle, checks: Mapping[str, Check], substitute: Substitute = as_recorded) -> Verdicts:
-    """The verdicts that the log of a bundle gives, with answers replaced where ``substitute`` says so.
+def replay(bundle: Bundle, checks: Mapping[str, Check], substitution: Substitution | None = None) -> Verdicts:
+    """The verdicts that the log of a bundle gives, with answers replaced where a substitution says so.
 
     Raises:
         Divergence: the checks ask something else than the log holds.
         PreflightError: the log's discovery cannot be read.
     """
-    stage = ReplayStage(bundle, substitute)
+    stage = ReplayStage(bundle, substitution)
     kept = any(record.data.get("text") == KEPT for record in bundle.lanes.get("cleanup", []))
     planned = {
         check.requirement: checks[check.requirement]
@@ -80,8 +80,9 @@ def replay(bundle: Bundle, checks: Mapping[str, Check], substitute: Substitute =
         return compose(bundle.plan, outcome, started=bundle.records[0].wall, ended=ended, keep=kept)
 
     verdicts = anyio.run(work)
-    for lane in stage.lanes.values():
-        lane.finish()
+    if substitution is None:
+        for lane in stage.lanes.values():
+            lane.finish()
     return verdicts
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from aiconform.engine.lane import (
     CUT,
     INTERRUPTED,
+    LEFT,
     PROBE_LIMIT,
     Answer,
     Ask,
@@ -24,7 +25,8 @@ from aiconform.engine.lane import (
     TimeUp,
 )
 from aiconform.engine.lane import audit_id as expected_audit_id
-from aiconform.evidence.records import ChunkData, DeadlineData, NoteData, RequestData, ResponseData
+from aiconform.engine.undecidable import NoAnswerError
+from aiconform.evidence.records import PAYLOADS, ChunkData, DeadlineData, NoteData, RequestData, ResponseData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,15 +34,28 @@ if TYPE_CHECKING:
     from aiconform.evidence.records import Record
 
 Payload = TypeVar("Payload", bound=BaseModel)
-Substitute = Callable[["Record", RequestData, ResponseData, bytes], tuple[ResponseData, bytes]]
-"""Replaces an answer in a replay: given its request record, request, response and body."""
 
 
-def as_recorded(
-    _record: Record, _request: RequestData, response: ResponseData, body: bytes
-) -> tuple[ResponseData, bytes]:
-    """The answer as it was."""
-    return response, body
+class Substitution:
+    """Replaces answers in a replay, to see what comes of it; this one replaces nothing.
+
+    With a substitution a replay is lenient: what the code states is not compared with what it stated then, and where it
+    goes on to ask something else, there simply is no answer.
+    """
+
+    def response(
+        self,
+        lane: str,  # noqa: ARG002 - for those who override
+        request: RequestData,  # noqa: ARG002
+        response: ResponseData,
+        body: bytes,
+    ) -> tuple[ResponseData, bytes]:
+        """The answer to a request; for a stream, its headers and no body."""
+        return response, body
+
+    def piece(self, lane: str, request: RequestData, body: bytes) -> bytes:  # noqa: ARG002
+        """A piece of a stream: a watch event, a line of a log."""
+        return body
 
 
 class ReplayLane:
@@ -52,16 +67,16 @@ class ReplayLane:
         run: str,
         records: Sequence[Record],
         blob: Callable[[str], bytes],
-        substitute: Substitute = as_recorded,
+        substitution: Substitution | None = None,
     ) -> None:
         self.name = name
         self.run = run
         self._records = records
         self._next = 0
         self._blob = blob
-        self._substitute = substitute
+        self._substitution = substitution or Substitution()
+        self._lenient = substitution is not None
         self._now = 0.0
-        self.started = records[0].mono / 1e6 if records else 0.0
 
     @property
     def now(self) -> float:
@@ -72,6 +87,9 @@ class ReplayLane:
         """Compare what is stated now with what was stated then."""
         if isinstance(payload, DeadlineData | NoteData) and self._ends_probe():
             self._next += 1
+            return
+        if self._lenient:
+            self._skip_to(type(payload))
             return
         recorded = self._take(type(payload))
         if recorded != payload:
@@ -84,9 +102,8 @@ class ReplayLane:
         if response.error == CUT:
             raise ProbeCut(self._why_cut())
         body = self._blob(response.body) if response.body else b""
-        response, body = self._substitute(record, request, response, body)
-        retry_after = 0.0
-        return Answer(record.n, response.status, body, response.content_type, response.error, retry_after)
+        response, body = self._substitution.response(self.name, request, response, body)
+        return Answer(record.n, response.status, body, response.content_type, response.error)
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:
         """See :class:`~aiconform.engine.lane.Lane`."""
@@ -98,12 +115,12 @@ class ReplayLane:
         response = self._take(ResponseData)
         if response.error == CUT:
             raise ProbeCut(self._why_cut())
-        response, body = self._substitute(record, request, response, b"")
-        stream = ReplayStream(self, record.n, response.status, body)
+        response, body = self._substitution.response(self.name, request, response, b"")
+        stream = ReplayStream(self, record.n, request, response.status, body)
         try:
             yield stream
         finally:
-            if not stream.ended:
+            if not stream.ended and not self._lenient:
                 self._left()
 
     async def pause(self, seconds: float, *, limit: float, waiting_for: str) -> None:  # noqa: ARG002 - time stands still
@@ -116,16 +133,20 @@ class ReplayLane:
         record = self._peek()
         if record is not None and record.type == "deadline":
             recorded = self._take(DeadlineData)
-            if recorded.waiting_for != waiting_for:
+            if recorded.waiting_for != waiting_for and not self._lenient:
                 raise Divergence(f"{self._where()}: waits for {waiting_for!r}, the log for {recorded.waiting_for!r}")
             raise TimeUp
 
-    def piece(self) -> Piece:
+    def piece(self, request: RequestData) -> Piece:
         """The next recorded piece of the open stream."""
         chunk = self._take(ChunkData)
         if chunk.end == CUT:
             raise ProbeCut(self._why_cut())
-        return Piece(self._blob(chunk.body) if chunk.body else b"", chunk.end)
+        if chunk.end == LEFT:
+            # only a replay with other answers reads on where enough was seen: nothing more came
+            raise TimeUp
+        body = self._blob(chunk.body) if chunk.body else b""
+        return Piece(self._substitution.piece(self.name, request, body) if body else b"", chunk.end)
 
     def finish(self) -> None:
         """Check that nothing recorded is left over.
@@ -138,6 +159,8 @@ class ReplayLane:
             raise Divergence(f"{self.name}: the log goes on with {rest} records that the check did not make")
 
     def _asked(self, ask: Ask, *, stream: bool) -> tuple[Record, RequestData]:
+        if self._lenient:
+            self._skip_to(RequestData)
         self._cut_here()
         record = self._peek()
         recorded = self._take(RequestData)
@@ -146,12 +169,20 @@ class ReplayLane:
         asked = (ask.method, ask.path, ask.query, ask.accept, ask.body, stream)
         logged = (recorded.method, recorded.path, tuple(recorded.query), recorded.accept, body, recorded.stream)
         if asked != logged:
+            if self._lenient:
+                raise NoAnswerError(f"{ask.method} {ask.path} was never asked, so there is no answer")
             raise Divergence(
                 f"{self._where()}: asks {ask.method} {ask.path}, the log has {recorded.method} {recorded.path}"
             )
         if recorded.audit_id != expected_audit_id(self.run, self.name, record.n):
             raise Divergence(f"{self._where()}: Audit-ID {recorded.audit_id} is not of this run and place")
         return record, recorded
+
+    def _skip_to(self, kind: type[BaseModel]) -> None:
+        """Pass over what this replay does not come to, up to the next record of a kind."""
+        wanted = next(name for name, model in PAYLOADS.items() if model is kind)
+        while (record := self._peek()) is not None and record.type != wanted and not self._ends_probe():
+            self._next += 1
 
     def _left(self) -> None:
         chunk = self._take(ChunkData)
@@ -161,11 +192,15 @@ class ReplayLane:
 
     def _take(self, kind: type[Payload]) -> Payload:
         record = self._peek()
+        if record is None and self._lenient:
+            raise NoAnswerError(f"the log of {self.name} ends here")
         if record is None:
             raise Divergence(f"{self.name}: the log ends where the check goes on with a {kind.__name__}")
         try:
             payload = kind.model_validate(record.data)
         except ValueError as problem:
+            if self._lenient:
+                raise NoAnswerError(f"{self._where()}: the log has no answer here") from problem
             raise Divergence(
                 f"{self._where()}: the log has a {record.type}, the check makes a {kind.__name__}"
             ) from problem
@@ -199,9 +234,10 @@ class ReplayLane:
 class ReplayStream:
     """A recorded watch or log."""
 
-    def __init__(self, lane: ReplayLane, n: int, status: int, substituted: bytes) -> None:
+    def __init__(self, lane: ReplayLane, n: int, request: RequestData, status: int, substituted: bytes) -> None:
         self._lane = lane
         self._n = n
+        self._request = request
         self._status = status
         self._substituted = substituted
         self.ended = False
@@ -223,7 +259,7 @@ class ReplayStream:
             return Piece(body)
         try:
             self._lane.check_deadline(waiting_for)
-            piece = self._lane.piece()
+            piece = self._lane.piece(self._request)
         except (TimeUp, ProbeCut):
             self.ended = True
             raise

@@ -13,7 +13,7 @@ import anyio
 
 from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT, Lane, ProbeCut
 from aiconform.engine.live import LiveLane, Wire
-from aiconform.engine.replay import ReplayLane, Substitute, as_recorded
+from aiconform.engine.replay import ReplayLane, Substitution
 from aiconform.evidence.records import DeadlineData, NoteData
 
 if TYPE_CHECKING:
@@ -95,10 +95,10 @@ class LiveStage:
 class ReplayStage:
     """An earlier run, read back from its bundle."""
 
-    def __init__(self, bundle: Bundle, substitute: Substitute = as_recorded) -> None:
+    def __init__(self, bundle: Bundle, substitution: Substitution | None = None) -> None:
         self.run = bundle.plan.run
         self._bundle = bundle
-        self._substitute = substitute
+        self._substitution = substitution
         self.lanes: dict[str, ReplayLane] = {}
         self._interrupted = False
 
@@ -110,7 +110,7 @@ class ReplayStage:
     def lane(self, name: str) -> ReplayLane:
         """See :class:`Stage`."""
         records = self._bundle.lanes.get(name, [])
-        self.lanes[name] = ReplayLane(name, self.run, records, self._bundle.blob, self._substitute)
+        self.lanes[name] = ReplayLane(name, self.run, records, self._bundle.blob, self._substitution)
         return self.lanes[name]
 
     async def bounded(self, lane: Lane, work: Work, *, limit_s: float) -> str:
