@@ -57,7 +57,7 @@ def whole(capsys: Streams, tmp_path: Path, *args: str) -> str:
         ("version", ["--version"]),
         ("catalog", ["catalog"]),
         ("catalog-136", ["catalog", "--release", "1.36"]),
-        ("catalog-one", ["catalog", "gpu_sharing"]),
+        ("catalog-one", ["catalog", "cluster_autoscaling"]),
         ("error-command", ["verfy"]),
         ("error-requirement", ["run", "gang_schedulin"]),
         ("error-release", ["run", "--release", "1.12"]),
@@ -153,6 +153,16 @@ def test_verify_names_the_file_that_was_edited(capsys: Streams, tmp_path: Path) 
     code, out, err = screen(capsys, "verify", str(bundle))
     assert code == 1
     assert blob.name in out + err
+
+
+def test_catalog_of_one_requirement_names_its_probes_and_limits(capsys: Streams) -> None:
+    from aiconform.checks import all_checks
+
+    code, out, _ = screen(capsys, "catalog", "gpu_sharing")
+    assert code == 0
+    check = all_checks()["gpu_sharing"]
+    for words in (*(probe.title for probe in check.probes), *check.limits):
+        assert words in out
 
 
 def test_catalog_as_json_holds_the_facts(capsys: Streams) -> None:

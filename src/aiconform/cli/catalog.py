@@ -25,8 +25,8 @@ def catalog(requirement: str | None, release: str, form: str) -> None:
 
     checks = all_checks()
     for item in found:
-        state = f"{len(checks[item.id].probes)} probes" if item.id in checks else "no check yet"
-        click.echo(f"{item.level:<6}  {item.id:<27} {item.kar or '-':<9} {state:<13} {item.title}")
+        state = "checked" if item.id in checks else "no check yet"
+        click.echo(f"{item.level:<6}  {item.id:<28} {item.kar or '-':<9} {state:<13} {item.title}")
     if requirement:
         _details(found[0].asks, checks.get(found[0].id))
 
