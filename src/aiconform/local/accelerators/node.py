@@ -67,6 +67,7 @@ def node_extras(spec: NodeSpec, cluster: str, driver: Path, directory: Path) -> 
         devices=_device_nodes(devices),
         mounts=tuple(mounts),
         files=(NodeFile(toolkit.CONFIG_PATH, toolkit.config()),),
+        labels=node_labels(spec.accelerators),
     )
 
 
