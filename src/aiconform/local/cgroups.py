@@ -172,8 +172,8 @@ def leave() -> None:
 def _make(hierarchy: Hierarchy, directory: Path) -> None:
     """Make a directory and those above it.
 
-    Version 2 allows processes only in groups whose children have no controllers, so the direct parent is left alone: its
-    processes may have to move first.
+    Version 2 allows processes only in groups whose children have no controllers, so the direct parent is left alone:
+    its processes may have to move first.
     """
     if directory == hierarchy.mount_point or directory.is_dir():
         return

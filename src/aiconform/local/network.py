@@ -50,6 +50,7 @@ def wire_worker(control_pid: int, pid: int, node: NodeState) -> None:
         LocalClusterError: ``ip`` failed.
     """
     port = f"node{node.index}"
+    _run(control_pid, [f"link delete {port}"])  # of a node that just died: the kernel removes it a little later
     _ip(
         control_pid,
         [
@@ -74,14 +75,18 @@ def route_pods(pid: int, node: NodeState, others: Iterable[NodeState]) -> None:
 
 
 def _ip(pid: int, lines: list[str]) -> None:
-    result = subprocess.run(
+    result = _run(pid, lines)
+    if result.returncode != 0:
+        raise LocalClusterError(
+            "cannot wire the nodes of the local cluster", details=result.stderr.strip().splitlines()[:5]
+        )
+
+
+def _run(pid: int, lines: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         ["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"],
         input="\n".join(lines) + "\n",
         capture_output=True,
         text=True,
         check=False,
     )
-    if result.returncode != 0:
-        raise LocalClusterError(
-            "cannot wire the nodes of the local cluster", details=result.stderr.strip().splitlines()[:5]
-        )

@@ -2,7 +2,7 @@
 
 The machine's own root stays visible but read-only, so nothing a node or a pod with a host path does can change it.
 Private to the node: ``/run``, ``/tmp`` and ``/dev`` (memory), ``/etc``, ``/var`` and ``/opt`` (overlays over the
-machine's), ``/proc``, ``/sys`` with the node's own cgroups, and the directories of container runtime and kubelet (disk).
+machine's), ``/proc``, ``/sys`` with the node's own cgroups, and, on disk, what container runtime and kubelet keep.
 """
 
 from __future__ import annotations

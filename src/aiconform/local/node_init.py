@@ -50,7 +50,10 @@ def main() -> int:
     os.write(1, f"{child}\n".encode())
     os.close(0)
     os.close(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code < 0:
+        os.kill(os.getpid(), -code)  # end as the node did, so that the supervisor's log says it
+    return code
 
 
 def _be_first_process(launch: Launch, hierarchies: tuple[cgroups.Hierarchy, ...]) -> None:

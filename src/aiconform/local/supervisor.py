@@ -64,6 +64,10 @@ class _NodeProcess:
                 self._process.stdin.write(b"network\n")
                 self._process.stdin.flush()
 
+    def kill(self) -> None:
+        """End the node with everything in it."""
+        self._process.kill()
+
     def ended(self) -> str:
         """How the process ended, in words; empty while it runs."""
         code = self._process.poll()
@@ -146,6 +150,21 @@ class Supervisor:
     def _start_due(self) -> None:
         now = time.monotonic()
         due = [node for node in self._nodes if node.process is None and now >= node.not_before]
+        if not due:
+            return
+        try:
+            self._start(due)
+        except LocalClusterError as error:
+            if not self._home.ready_file.exists():
+                raise
+            self._log.note(error.render())
+            for node in due:
+                if node.process:
+                    node.process.kill()
+        self._write_report()
+
+    def _start(self, due: list[_Node]) -> None:
+        """Start nodes side by side, wire them, and let them go on."""
         for node in due:
             node.process = self._spawn(node)
         for node in due:
@@ -156,8 +175,6 @@ class Supervisor:
         for node in due:
             if node.process is not None:
                 node.process.go()
-        if due:
-            self._write_report()
 
     def _spawn(self, node: _Node) -> _NodeProcess:
         launch = self._home.node(node.state.name) / "launch.json"
@@ -188,7 +205,9 @@ class Supervisor:
             self._log.note(f"node {node.state.name} ended: {how}; starts again in {node.delay_s:g} s")
             node.not_before = time.monotonic() + node.delay_s
             node.delay_s = min(node.delay_s * 2, LONGEST_DELAY_S)
-            cgroups.Group(f"{self._home.cgroup.path}/{node.state.name}").kill()
+            group = cgroups.Group(f"{self._home.cgroup.path}/{node.state.name}")
+            group.kill()
+            group.remove()  # its controllers are given away to groups below, so nobody could enter it again
             self._write_report()
 
     def _write_report(self) -> None:
