@@ -2,6 +2,8 @@ module aiconform.local/components/node-feature-discovery
 
 go 1.25.0
 
+replace sigs.k8s.io/node-feature-discovery/api/nfd => sigs.k8s.io/node-feature-discovery/api/nfd v0.17.3
+
 tool (
 	sigs.k8s.io/node-feature-discovery/cmd/nfd-gc
 	sigs.k8s.io/node-feature-discovery/cmd/nfd-master
@@ -121,35 +123,4 @@ require (
 	sigs.k8s.io/node-feature-discovery/api/nfd v0.0.0-00010101000000-000000000000 // indirect
 	sigs.k8s.io/structured-merge-diff/v4 v4.4.2 // indirect
 	sigs.k8s.io/yaml v1.4.0 // indirect
-)
-
-replace (
-	github.com/gogo/protobuf => github.com/gogo/protobuf v1.3.2
-	k8s.io/api => k8s.io/api v0.32.3
-	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.32.3
-	k8s.io/apimachinery => k8s.io/apimachinery v0.32.3
-	k8s.io/apiserver => k8s.io/apiserver v0.32.3
-	k8s.io/cli-runtime => k8s.io/cli-runtime v0.32.3
-	k8s.io/client-go => k8s.io/client-go v0.32.3
-	k8s.io/cloud-provider => k8s.io/cloud-provider v0.32.3
-	k8s.io/cluster-bootstrap => k8s.io/cluster-bootstrap v0.32.3
-	k8s.io/code-generator => k8s.io/code-generator v0.32.3
-	k8s.io/component-base => k8s.io/component-base v0.32.3
-	k8s.io/component-helpers => k8s.io/component-helpers v0.32.3
-	k8s.io/controller-manager => k8s.io/controller-manager v0.32.3
-	k8s.io/cri-api => k8s.io/cri-api v0.32.3
-	k8s.io/cri-client => k8s.io/cri-client v0.32.3
-	k8s.io/csi-translation-lib => k8s.io/csi-translation-lib v0.32.3
-	k8s.io/kube-aggregator => k8s.io/kube-aggregator v0.32.3
-	k8s.io/kube-controller-manager => k8s.io/kube-controller-manager v0.32.3
-	k8s.io/kube-proxy => k8s.io/kube-proxy v0.32.3
-	k8s.io/kube-scheduler => k8s.io/kube-scheduler v0.32.3
-	k8s.io/kubectl => k8s.io/kubectl v0.32.3
-	k8s.io/kubelet => k8s.io/kubelet v0.32.3
-	k8s.io/legacy-cloud-providers => k8s.io/legacy-cloud-providers v0.32.3
-	k8s.io/metrics => k8s.io/metrics v0.32.3
-	k8s.io/mount-utils => k8s.io/mount-utils v0.32.3
-	k8s.io/pod-security-admission => k8s.io/pod-security-admission v0.32.3
-	k8s.io/sample-apiserver => k8s.io/sample-apiserver v0.32.3
-	sigs.k8s.io/node-feature-discovery/api/nfd => sigs.k8s.io/node-feature-discovery/api/nfd v0.17.3
 )

@@ -1,0 +1,208 @@
+"""The programs of a local cluster: upstream Go modules at pinned versions, as a table.
+
+To add a component:
+
+1. make ``components/<name>/go.mod`` with the lines ``module aiconform.local/components/<name>`` and ``go 1.25.0``;
+2. run ``go get -tool <package>@<version>`` in it, once with every package (a module whose ``k8s.io`` requirements rest
+   on ``replace`` lines needs these lines copied: ``replace`` counts in the main module only);
+3. add a row to :data:`COMPONENTS` and commit go.mod and go.sum.
+
+Each component has a go.mod of its own because their requirements on ``k8s.io`` modules exclude each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiconform.errors import UsageError
+
+KUBERNETES_VERSION = "v1.35.3"
+"""The Kubernetes of every local cluster; the pin in ``components/kubernetes`` says the same."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """What is built from one pin.
+
+    Args:
+        name: also the name of the pin's directory beside this file.
+        module: the Go module that the version is of.
+        version: as in go.mod.
+        programs: name of the finished program, to the Go package it is built from.
+        tags: Go build tags.
+        variables: Go string variables set at link time (``-X``).
+        cgo: needs a C compiler; the program is linked to the C library.
+        linker: options for the C linker.
+        why: what the local cluster needs it for, in a few words.
+    """
+
+    name: str
+    module: str
+    version: str
+    programs: Mapping[str, str]
+    why: str
+    tags: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    cgo: bool = False
+    linker: tuple[str, ...] = ()
+
+    @property
+    def pin(self) -> Path:
+        """Directory of the component's go.mod and go.sum."""
+        return Path(__file__).parent / self.name
+
+
+def _packages(module: str, *paths: str) -> dict[str, str]:
+    """Programs called like the last part of their package."""
+    return {path.rpartition("/")[2]: f"{module}/{path}" for path in paths}
+
+
+def _kubernetes_version() -> dict[str, str]:
+    major, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
+    values = {"gitVersion": KUBERNETES_VERSION, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return {
+        f"{package}.{name}": value
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+        for name, value in values.items()
+    }
+
+
+_KUBERNETES = "k8s.io/kubernetes"
+_CONTAINERD = "github.com/containerd/containerd/v2"
+_CNI = "github.com/containernetworking/plugins"
+_NVIDIA = "github.com/NVIDIA"
+_NFD = "sigs.k8s.io/node-feature-discovery"
+_LAZY = ("-Wl,-z,lazy",)
+"""NVML's functions are bound when first called: the library need not be there to start the program."""
+
+COMPONENTS: Mapping[str, Component] = {
+    component.name: component
+    for component in (
+        # What boots Kubernetes comes first, the longest build ahead: its failure should not be found out last.
+        Component(
+            "kubernetes",
+            _KUBERNETES,
+            KUBERNETES_VERSION,
+            _packages(
+                _KUBERNETES,
+                "cmd/kube-apiserver",
+                "cmd/kube-controller-manager",
+                "cmd/kube-scheduler",
+                "cmd/kubelet",
+                "cmd/kube-proxy",
+                "cmd/kubectl",
+                "test/images/agnhost",
+            ),
+            "control plane, kubelet, kube-proxy, kubectl and the test image agnhost",
+            variables=_kubernetes_version(),
+        ),
+        Component(
+            "etcd",
+            "go.etcd.io/etcd/server/v3",
+            "v3.6.7",
+            {"etcd": "go.etcd.io/etcd/server/v3"},
+            "storage of the API server",
+        ),
+        Component(
+            "containerd",
+            _CONTAINERD,
+            "v2.2.1",
+            _packages(_CONTAINERD, "cmd/containerd", "cmd/containerd-shim-runc-v2", "cmd/ctr"),
+            "container runtime",
+            tags=("no_btrfs", "no_zfs", "no_devmapper"),
+            variables={f"{_CONTAINERD}/version.Version": "v2.2.1"},
+        ),
+        Component(
+            "runc",
+            "github.com/opencontainers/runc",
+            "v1.5.2",
+            {"runc": "github.com/opencontainers/runc"},
+            "starts containers; with seccomp, which restricted pods ask for",
+            tags=("seccomp",),
+            cgo=True,
+        ),
+        Component(
+            "cni",
+            _CNI,
+            "v1.9.1",
+            _packages(
+                _CNI, "plugins/main/bridge", "plugins/main/loopback", "plugins/ipam/host-local", "plugins/meta/portmap"
+            ),
+            "pod network",
+            variables={f"{_CNI}/pkg/utils/buildversion.BuildVersion": "v1.9.1"},
+        ),
+        Component(
+            "coredns",
+            "github.com/coredns/coredns",
+            "v1.13.1",
+            {"coredns": "github.com/coredns/coredns"},
+            "cluster DNS",
+        ),
+        Component(
+            "nvidia-container-toolkit",
+            f"{_NVIDIA}/nvidia-container-toolkit",
+            "v1.18.0",
+            _packages(
+                f"{_NVIDIA}/nvidia-container-toolkit",
+                "cmd/nvidia-cdi-hook",
+                "cmd/nvidia-container-runtime",
+                "cmd/nvidia-ctk",
+            ),
+            "RuntimeClass nvidia",
+            variables={f"{_NVIDIA}/nvidia-container-toolkit/internal/info.version": "1.18.0"},
+            cgo=True,
+            linker=_LAZY,
+        ),
+        Component(
+            "nvidia-device-plugin",
+            f"{_NVIDIA}/k8s-device-plugin",
+            "v0.18.0",
+            _packages(f"{_NVIDIA}/k8s-device-plugin", "cmd/nvidia-device-plugin", "cmd/gpu-feature-discovery"),
+            "advertises and labels accelerators",
+            variables={f"{_NVIDIA}/k8s-device-plugin/internal/info.version": "v0.18.0"},
+            cgo=True,
+            linker=_LAZY,
+        ),
+        Component(
+            "dra-example-driver",
+            "sigs.k8s.io/dra-example-driver",
+            "v0.2.1",
+            _packages("sigs.k8s.io/dra-example-driver", "cmd/dra-example-kubeletplugin"),
+            "devices by ResourceClaim",
+        ),
+        Component(
+            "node-feature-discovery",
+            _NFD,
+            "v0.17.3",
+            _packages(_NFD, "cmd/nfd-master", "cmd/nfd-worker", "cmd/nfd-gc"),
+            "node labels that gpu-feature-discovery relies on",
+            variables={f"{_NFD}/pkg/version.version": "v0.17.3"},
+        ),
+        Component(
+            "helm",
+            "helm.sh/helm/v4",
+            "v4.3.1",
+            _packages("helm.sh/helm/v4", "cmd/helm"),
+            "installs upstream charts as shipped",
+            variables={"helm.sh/helm/v4/internal/version.version": "v4.3.1"},
+        ),
+    )
+}
+"""Every component by name, in build order."""
+
+CORE: tuple[str, ...] = ("kubernetes", "etcd", "containerd", "runc", "cni", "coredns")
+"""What boots Kubernetes without accelerators."""
+
+
+def component(name: str) -> Component:
+    """The component of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return COMPONENTS[name]
+    except KeyError:
+        raise UsageError(f"unknown component {name!r}", hint="components: " + ", ".join(COMPONENTS)) from None
