@@ -1,4 +1,4 @@
-"""A Kubernetes API in memory, beneath unit tests of the engine: objects, lists, watches, and every way to answer wrongly."""
+"""A Kubernetes API in memory, beneath unit tests of the engine: objects, lists, watches, and wrong answers."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class Context:
         if state.outcome in ("blocked", "nothing"):
             self._note(expected, state.observed, "undecided", f"{state.observed} within {within_s:g} s")
         else:
-            late = f"not within {within_s:g} s" if seen.limit_reached else ""
+            late = f"{state.observed}, and nothing better within {within_s:g} s" if seen.limit_reached else ""
             self._note(expected, state.observed, "failed", late)
         raise StopProbe
 
