@@ -25,6 +25,8 @@ from aiconform.progress import Progress, Silent
 
 MANIFESTS = Path(__file__).with_name("manifests")
 LIMIT_S = 180.0
+STOPPING_S = 5.0
+"""How long ``up`` waits for a cluster of the same name that is being stopped."""
 
 Installer = Callable[[Cluster, Profile, Progress], None]
 """Installs add-ons once the API server answers; ends when they are usable."""
@@ -81,6 +83,8 @@ def up(
 
 
 def _running(home: Home, wanted: Profile) -> Cluster | None:
+    if not home.ready_file.exists():
+        home.wait_gone(STOPPING_S)
     state = home.read()
     if not home.alive():
         return None

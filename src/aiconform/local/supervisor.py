@@ -123,6 +123,7 @@ class Supervisor:
             for key, _ in self._selector.select(self._pause_s()):
                 key.data(key.fd)
             self._reap()
+        self._home.ready_file.unlink(missing_ok=True)
 
     def _stop_on_signal(self, number: int, _frame: object) -> None:
         self._log.note(f"stopping: signal {signal.Signals(number).name}")
@@ -217,6 +218,7 @@ class Supervisor:
 
 def _supervise(home: Home, janitor: int) -> int:
     kernel.set_parent_death_signal(signal.SIGTERM, janitor)
+    kernel.become_subreaper()  # nodes that lose their outer process come here; the machine's init may be slow
     kernel.name_process("aiconform-super")
     state = home.read()
     if state is None:
@@ -233,7 +235,10 @@ def _supervise(home: Home, janitor: int) -> int:
 
 
 def _clean(home: Home) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps what is killed now
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps what dies from now on
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
     cgroups.leave()
     home.remove()
 
@@ -248,6 +253,7 @@ def main() -> int:
     kernel.name_process("aiconform-clean")
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    kernel.become_subreaper()
     janitor = os.getpid()
     child = os.fork()
     if child == 0:
