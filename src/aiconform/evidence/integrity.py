@@ -14,7 +14,7 @@ from aiconform.errors import BundleError
 from aiconform.evidence import layout
 from aiconform.evidence.completeness import verdict_findings
 from aiconform.evidence.reader import Bundle, payload
-from aiconform.evidence.records import GENESIS, ChunkData, PlanData, RequestData, ResponseData, SealData
+from aiconform.evidence.records import GENESIS, PlanData, SealData
 from aiconform.evidence.sequence import lane_findings
 
 _WALL = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{3}Z")
@@ -60,24 +60,30 @@ def _identity(bundle: Bundle) -> Iterator[tuple[str, str]]:
 
 
 def _files(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """Each file is read once: held against the manifest and, where it is a blob, against its name."""
     paths = [file.path for file in bundle.manifest.files]
     if paths != sorted(set(paths)):
         yield layout.MANIFEST, "does not list its files sorted and once each"
-    for file in bundle.manifest.files:
-        if file.path in layout.UNLISTED or not layout.is_known(file.path):
-            yield layout.MANIFEST, f"lists {ascii(file.path)[:100]}, which is no file that it may list"
+    listed = {file.path: file for file in bundle.manifest.files}
+    for name in sorted(set(listed) | set(bundle.store.sizes) - layout.UNLISTED):
+        file = listed.get(name)
+        if name in layout.UNLISTED or not layout.is_known(name):
+            yield layout.MANIFEST, f"lists {ascii(name)[:100]}, which is no file that it may list"
             continue
         try:
-            data = bundle.store.read(file.path)
+            data = bundle.store.read(name)
         except BundleError as problem:
-            yield file.path, f"{problem.message.partition(': ')[2]}, but the manifest lists it"
+            yield name, f"{problem.message.partition(': ')[2]}, but the manifest lists it"
             continue
-        if len(data) != file.size:
-            yield file.path, f"has {len(data)} bytes, the manifest says {file.size}"
-        elif layout.sha256(data) != file.sha256:
-            yield file.path, "was changed: its digest is not the manifest's"
-    for name in sorted(set(bundle.store.sizes) - set(paths) - layout.UNLISTED):
-        yield name, "is not in the manifest"
+        digest = layout.sha256(data)
+        if layout.blob_digest(name) not in ("", digest):
+            yield name, "holds other bytes than those it is named by"
+        if file is None:
+            yield name, "is not in the manifest"
+        elif len(data) != file.size:
+            yield name, f"has {len(data)} bytes, the manifest says {file.size}"
+        elif digest != file.sha256:
+            yield name, "was changed: its digest is not the manifest's"
     if layout.ATTESTATIONS in bundle.store.sizes:
         yield layout.ATTESTATIONS, "is there, and this version of aiconform cannot check signatures"
 
@@ -85,21 +91,17 @@ def _files(bundle: Bundle) -> Iterator[tuple[str, str]]:
 def _blobs(bundle: Bundle) -> Iterator[tuple[str, str]]:
     used: set[str] = set()
     for record in bundle.records:
-        data = payload(record)
-        if isinstance(data, RequestData | ResponseData | ChunkData) and data.body is not None:
-            name = layout.blob_name(data.body)
-            if name not in used and name not in bundle.store.sizes:
+        body = record.data.get("body")
+        if record.type in ("request", "response", "chunk") and body is not None:
+            name = layout.blob_name(body)
+            size = bundle.store.sizes.get(name)
+            if size is None and name not in used:
                 yield line(record.seq), f"names {name[:90]}, which is missing"
+            if size is not None and record.data.get("body_size", size) != size:
+                yield line(record.seq), f"says that {name} has {record.data['body_size']} bytes, not {size}"
             used.add(name)
     for name in sorted(bundle.store.sizes):
-        digest = layout.blob_digest(name)
-        if not digest:
-            continue
-        try:
-            bundle.blob(digest)
-        except BundleError as problem:
-            yield name, problem.message.partition(": ")[2]
-        if name not in used:
+        if layout.blob_digest(name) and name not in used:
             yield name, "is named by no record"
 
 

@@ -126,8 +126,7 @@ def _document(name: str, data: bytes, model: type[_Model]) -> _Model:
             hint="use the version of aiconform that wrote the bundle",
         )
     found = _validated(name, value, model)
-    if canonical(found.model_dump(mode="json")) != data:
-        raise refuse(name, "is not in the canonical form (RFC 8785) in which aiconform writes it")
+    _must_be_canonical(name, found.model_dump(mode="json"), data)
     return found
 
 
@@ -146,9 +145,17 @@ def _record(number: int, line: bytes) -> Record:
     record = _validated(where, value, Record)
     data = _validated(where, record.data, PAYLOADS[record.type])
     # one comparison covers canonical form, left-out defaults and values of another type
-    if canonical(record.model_dump(mode="json") | {"data": data.model_dump(mode="json")}) != line:
-        raise refuse(where, "is not in the canonical form (RFC 8785) in which aiconform writes it")
+    _must_be_canonical(where, record.model_dump(mode="json") | {"data": data.model_dump(mode="json")}, line)
     return record
+
+
+def _must_be_canonical(name: str, value: Any, data: bytes) -> None:
+    try:
+        same = canonical(value) == data
+    except StrictJSONError as problem:
+        raise refuse(name, f"has no canonical form (RFC 8785): {ascii(str(problem))[1:-1][:200]}") from None
+    if not same:
+        raise refuse(name, "is not in the canonical form (RFC 8785) in which aiconform writes it")
 
 
 def _strict(name: str, data: bytes) -> Any:

@@ -403,6 +403,18 @@ def observation_rests_on_nothing(bundle: Path) -> None:
     reseal(bundle)
 
 
+@attack("log.jsonl line 3: says that blobs/sha256/", "has 7 bytes, not")
+def size_of_a_body_edited(bundle: Path) -> None:
+    edit_log(bundle, lambda log: log[2]["data"].update(body_size=7))
+    reseal(bundle)
+
+
+@attack("log.jsonl line 3", "has no canonical form")
+def number_beyond_any_json(bundle: Path) -> None:
+    path = bundle / layout.LOG
+    path.write_bytes(path.read_bytes().replace(b'"body_size":', b'"body_size":99999999999999999999', 1))
+
+
 @attack("log.jsonl line", "subject: Field required")
 def payload_of_another_kind(bundle: Path) -> None:
     edit_log(bundle, lambda log: next(line for line in log if line["type"] == "note").update(type="verdict"))
