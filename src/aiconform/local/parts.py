@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiconform.errors import LocalClusterError
 from aiconform.local import boot
-from aiconform.local.profiles import Profile
+from aiconform.local.profiles import CONTROL, NodeExtras, NodeSpec, Profile
 from aiconform.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from aiconform.local.build import Binaries
     from aiconform.local.cluster import Cluster
+
+Installer = Callable[["Cluster", Profile, Progress], None]
+"""Installs add-ons once the API server answers; ends when they are usable."""
+
+NVML = ("github.com/NVIDIA/go-nvml", "pkg/nvml/nvml.h")
+"""Go module that ships NVIDIA's ``nvml.h``, and where in it."""
 
 
 def require_root() -> None:
@@ -34,30 +43,51 @@ def require_root() -> None:
     )
 
 
-IMAGES = ("pause", "coredns", "busybox", "agnhost")
-"""Short names of the images every cluster has; the sandbox image first."""
-
-
-def collect(cluster: str, wanted: Profile, progress: Progress) -> boot.Parts:
-    """Build, or find in the cache, everything a cluster of this profile is made of.
+def collect(cluster: str, wanted: Profile, progress: Progress) -> tuple[boot.Parts, list[Installer]]:
+    """Build, or find in the cache, everything a cluster of this profile is made of, and what installs its add-ons.
 
     Raises:
         LocalClusterError: something is missing and cannot be built; the hint says how to get it.
     """
     from aiconform.local import build, images
+    from aiconform.local.accelerators import toolkit
 
-    names = boot.PROGRAMS
-    binaries = build.ensure(names, progress)
-    found = images.ensure_images(IMAGES, binaries, progress)
-    return boot.Parts(
-        programs={name: binaries[name] for name in names},
-        images=tuple(boot.Image(name, found[name].path) for name in IMAGES),
+    binaries = build.ensure(components(wanted), progress)
+    names = image_nodes(wanted)
+    archives = images.ensure_images(list(names), binaries, progress)
+    programs = [*boot.PROGRAMS, *(toolkit.PROGRAMS if accelerated(wanted) else ())]
+    made = boot.Parts(
+        programs={name: binaries[name] for name in programs},
+        images=tuple(boot.Image(name, archives[name].path, nodes) for name, nodes in names.items()),
+        versions={"etcd": _version("etcd"), "CoreDNS": _version("coredns"), "runc": _version("runc")},
     )
+    if not accelerated(wanted):
+        return made, []
+    return dataclasses.replace(made, prepare=_accelerators(cluster, progress)), [_addons(wanted, binaries, progress)]
 
 
-def installers(wanted: Profile) -> list[Callable[[Cluster, Profile, Progress], None]]:
-    """What installs the add-ons of a profile."""
-    return []
+def components(wanted: Profile) -> list[str]:
+    """The components that a profile runs, in build order: what boots Kubernetes comes first."""
+    from aiconform.local.components import COMPONENTS, CORE
+
+    return list(COMPONENTS) if accelerated(wanted) else list(CORE)
+
+
+def image_nodes(wanted: Profile) -> dict[str, frozenset[str] | None]:
+    """The images of a profile and which nodes get them (None: all). The first is the sandbox image."""
+    with_devices = frozenset(spec.name for spec in accelerated(wanted))
+    with_dra = frozenset(spec.name for spec in accelerated(wanted) if spec.accelerators and spec.accelerators.dra)
+    names: dict[str, frozenset[str] | None] = {"pause": None, "coredns": frozenset({CONTROL})}
+    if with_devices:
+        names |= {"node-feature-discovery": None, "nvidia-device-plugin": with_devices}
+    if with_dra:
+        names["dra-example-driver"] = with_dra
+    return names | {"busybox": None, "agnhost": None}
+
+
+def accelerated(wanted: Profile) -> list[NodeSpec]:
+    """The nodes with accelerators."""
+    return [spec for spec in wanted.nodes if spec.accelerators is not None]
 
 
 def kubectl() -> Path:
@@ -65,3 +95,56 @@ def kubectl() -> Path:
     from aiconform.local import build
 
     return build.ensure(["kubectl"], Silent())["kubectl"]
+
+
+def _accelerators(cluster: str, progress: Progress) -> boot.Preparation:
+    from aiconform.local import cache, toolchain
+    from aiconform.local.accelerators import driver
+    from aiconform.local.accelerators.node import node_extras, node_labels
+
+    module, header = NVML
+    built = driver.ensure_driver(
+        cache.directory() / "driver", header=_module(module, progress) / header, compiler=toolchain.c_compiler(progress)
+    )
+
+    def prepare(spec: NodeSpec, directory: Path) -> NodeExtras:
+        extras = node_extras(spec, cluster, built, directory)
+        labels = node_labels(spec.accelerators) if spec.accelerators else {}
+        return dataclasses.replace(extras, labels={**extras.labels, **labels})
+
+    return prepare
+
+
+def _addons(wanted: Profile, binaries: Binaries, progress: Progress) -> Installer:
+    from aiconform.local import cache
+    from aiconform.local.addons import install
+
+    progress.update("rendering charts")
+    objects = install.manifests(
+        install.charts(wanted),
+        helm=binaries["helm"],
+        module_dir=lambda chart: _module(chart.module, progress),
+        cache=cache.directory() / "charts",
+    )
+    return partial(install.install, objects=objects)
+
+
+def _module(module: str, progress: Progress) -> Path:
+    """Directory of a pinned Go module; remembered, for asking Go takes longer than many a step of the boot."""
+    from aiconform.local import build, cache
+    from aiconform.local.components import COMPONENTS
+
+    pins = "-".join(build.key(item) for item in COMPONENTS.values() if module in (item.pin / "go.mod").read_text())
+    memory = cache.directory() / "modules" / f"{module.replace('/', '_')}-{pins}"
+    if memory.exists() and Path(memory.read_text()).is_dir():
+        return Path(memory.read_text())
+    found = build.module_dir(module, progress)
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    memory.write_text(str(found))
+    return found
+
+
+def _version(component: str) -> str:
+    from aiconform.local.components import COMPONENTS
+
+    return COMPONENTS[component].version

@@ -28,9 +28,6 @@ LIMIT_S = 180.0
 STOPPING_S = 5.0
 """How long ``up`` waits for a cluster of the same name that is being stopped."""
 
-Installer = Callable[[Cluster, Profile, Progress], None]
-"""Installs add-ons once the API server answers; ends when they are usable."""
-
 
 def up(
     name: str = "default",
@@ -40,7 +37,7 @@ def up(
     owner_pid: int | None = None,
     port: int = 0,
     ready_made: boot.Parts | None = None,
-    installers: Sequence[Installer] | None = None,
+    installers: Sequence[parts.Installer] | None = None,
 ) -> Cluster:
     """Start a cluster, or find it running.
 
@@ -66,14 +63,14 @@ def up(
     found = _running(home, wanted)
     if found is not None:
         return found
-    made = ready_made or parts.collect(name, wanted, progress)
+    made, own = (ready_made, []) if ready_made is not None else parts.collect(name, wanted, progress)
     clear(home)
     with home.locked(create=True) as lock:
         if lock is None:
             raise _occupied(home)
         boots = _Boot(home, wanted, progress, owner_pid)
         try:
-            return boots.run(lock, port, made, parts.installers(wanted) if installers is None else installers)
+            return boots.run(lock, port, made, own if installers is None else installers)
         except OSError as error:
             raise LocalClusterError(
                 f"cannot start local cluster {name!r}: {error}", hint=f"check the space and rights of {home.directory}"
@@ -118,7 +115,7 @@ class _Boot:
         self._log: IO[bytes] | None = None
         self._begun = time.monotonic()
 
-    def run(self, lock: int, port: int, made: boot.Parts, installers: Sequence[Installer]) -> Cluster:
+    def run(self, lock: int, port: int, made: boot.Parts, installers: Sequence[parts.Installer]) -> Cluster:
         self._progress.update("starting Kubernetes", waiting="processes")
         with socket.create_server(("127.0.0.1", port)) as listener:
             state = ClusterState(
