@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiconform.evidence.pseudonyms import Pseudonyms
@@ -204,6 +204,7 @@ GLUE = st.one_of(
 TEXTS = st.lists(st.one_of(NAMES, GLUE), max_size=12).map("".join)
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=5))
 def test_whatever_is_hidden_can_be_turned_back(texts: list[str]) -> None:
     table = Pseudonyms()
@@ -211,6 +212,7 @@ def test_whatever_is_hidden_can_be_turned_back(texts: list[str]) -> None:
     assert [table.restore(text) for text in hidden] == texts
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=4))
 def test_hiding_again_in_another_run_changes_nothing(texts: list[str]) -> None:
     first = Pseudonyms()
@@ -218,6 +220,7 @@ def test_hiding_again_in_another_run_changes_nothing(texts: list[str]) -> None:
     assert Pseudonyms().hide(hidden) == hidden
 
 
+@settings(deadline=None)
 @given(V4, st.sampled_from(["{}", "x {} y", "[{}]", "({})", "{}:80", "{}/16", "tcp://{}:1", "a,{}", '"{}"', "={};"]))
 def test_no_address_that_tells_something_survives(address: str, frame: str) -> None:
     hidden = Pseudonyms().hide(frame.format(address))
