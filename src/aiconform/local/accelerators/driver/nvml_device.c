@@ -178,3 +178,14 @@ nvmlReturn_t nvmlDeviceGetGridLicensableFeatures_v4(nvmlDevice_t handle, nvmlGri
 nvmlReturn_t nvmlDeviceGetGridLicensableFeatures_v3(nvmlDevice_t handle, nvmlGridLicensableFeatures_t *features) {
     return nvmlDeviceGetGridLicensableFeatures_v4(handle, features);
 }
+
+/* The device plugin prefers devices that are near each other, and refuses every pod where it cannot tell. */
+nvmlReturn_t nvmlDeviceGetTopologyCommonAncestor(nvmlDevice_t handle, nvmlDevice_t other,
+                                                 nvmlGpuTopologyLevel_t *level) {
+    WITH_DEVICE(handle, level);
+    nvmlReturn_t error;
+    const struct sim_device *second = sim_device_of(other, &error);
+    if (second == NULL) return error;
+    *level = device == second ? NVML_TOPOLOGY_INTERNAL : NVML_TOPOLOGY_NODE;
+    return NVML_SUCCESS;
+}
