@@ -46,7 +46,8 @@ def screen(capsys: Streams, *args: str) -> tuple[int, str, str]:
 def whole(capsys: Streams, tmp_path: Path, *args: str) -> str:
     code, out, err = screen(capsys, *args)
     text = f"$ aiconform {' '.join(args)}\nexit code {code}\n--- standard output\n{out}--- standard error\n{err}"
-    return text.replace(str(tmp_path), "TMP")
+    text = re.sub(r"[0-9a-f]{64}", "<digest>", text.replace(str(tmp_path), "TMP"))
+    return re.sub(r"\d+ records", "<n> records", text)
 
 
 @pytest.mark.parametrize(
@@ -141,8 +142,8 @@ def test_verify_as_json_is_one_document(capsys: Streams, tmp_path: Path) -> None
     found = json.loads(out)
     # made by hand: intact, but no check asks what its log holds
     assert found["intact"] is True
-    assert found["holds"] is False
-    assert code != 0
+    assert found["result"] == "judged by other code"
+    assert code == 3
     assert found["not_shown"]
 
 
@@ -153,6 +154,38 @@ def test_verify_names_the_file_that_was_edited(capsys: Streams, tmp_path: Path) 
     code, out, err = screen(capsys, "verify", str(bundle))
     assert code == 1
     assert blob.name in out + err
+    assert "DOES NOT HOLD" in out + err or err.startswith("error: ")
+
+
+@pytest.mark.parametrize("name", ["verify-other-code", "verify-partial"])
+def test_whole_screen_of_verify(name: str, capsys: Streams, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, partial=name == "verify-partial")
+    invoke("report", str(bundle), "-o", "report.html")
+    snapshots.same(name, whole(capsys, tmp_path, "verify", str(bundle)))
+
+
+def test_verify_finds_a_page_that_was_edited(capsys: Streams, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    invoke("report", str(bundle), "-o", "report.html")
+    page = tmp_path / "report.html"
+    page.write_text(page.read_text().replace("failed", "passed"))
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert code == 1
+    assert "✗ report.html is not what the bundle gives" in out
+
+
+def test_a_bundle_cannot_act_on_the_terminal(capsys: Streams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aiconform.engine import rejudge as module
+
+    def hostile(*_args: object) -> None:
+        raise ValueError("\x1b[2Jall is well\u202e")
+
+    monkeypatch.setattr(module, "rejudge", hostile)
+    code, out, err = screen(capsys, "verify", str(make_bundle(tmp_path)))
+    assert code == 1
+    assert "\x1b" not in out + err
+    assert "\u202e" not in out + err
+    assert "the replay stumbles: ValueError" in out
 
 
 def test_catalog_of_one_requirement_names_its_probes_and_limits(capsys: Streams) -> None:

@@ -11,7 +11,9 @@ import click
 @click.command()
 @click.argument("requirement", required=False)
 @click.option("--release", default="1.35", show_default=True, help="Release of the checklist.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the list."
+)
 def catalog(requirement: str | None, release: str, form: str) -> None:
     """Show what a release asks, or one requirement of it."""
     from aiconform import catalog as catalogue

@@ -17,7 +17,9 @@ FORMATS = ("html", "markdown", "json", "junit")
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True))
-@click.option("--format", "form", type=click.Choice(FORMATS), default="html", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="html", show_default=True, help="Of the document."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; standard output if absent.")
 def report(bundle: Path, form: str, output: Path | None) -> None:
     """Render BUNDLE, a directory or its archive, as a page, Markdown, JSON or JUnit."""

@@ -3,101 +3,170 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from aiconform.cli import exit as exits
+from aiconform.cli.text import visible
 
 if TYPE_CHECKING:
     from aiconform.evidence.reader import Bundle
 
 NOT_SHOWN = (
-    "who made it: the bundle is not signed, so somebody who owns it could have made it anew from end to end",
+    "who made it: the bundle is not signed, so somebody could have made it up from end to end",
     "that the cluster was honest: a cluster that lies consistently is not found out",
     "that this was the only run: of several, one may have been chosen",
 )
+_SAID = {"holds": "HOLDS", "does not hold": "DOES NOT HOLD", "judged by other code": "NOT DECIDED"}
+_CODES = {"holds": exits.OK, "does not hold": exits.FAILED, "judged by other code": exits.UNDECIDED}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All that can be said of a bundle.
+
+    Attributes:
+        result: ``judged by other code``: intact, but this version's checks are not those of the run, and do not reach
+            the sealed verdicts; only the version of then can tell.
+        broken: what is not as sealed, each with its file.
+        differences: where the replay comes to something else than the sealed verdicts.
+        other_code: whose code is another than in the run.
+        page: whether ``report.html`` beside the bundle is what the bundle gives.
+    """
+
+    bundle: str
+    run: str
+    root_sha256: str
+    result: Literal["holds", "does not hold", "judged by other code"]
+    records: int
+    intact: bool
+    broken: tuple[str, ...]
+    verdicts_derived_again: bool
+    differences: tuple[str, ...]
+    other_code: tuple[str, ...]
+    tool: str
+    page: Literal["same", "differs", "absent"]
+    simulated: bool
+    partial: bool
+    conclusion: str
+    not_shown: tuple[str, ...] = NOT_SHOWN
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True))
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the result."
+)
 @click.pass_context
 def verify(ctx: click.Context, bundle: Path, form: str) -> None:
-    """Check BUNDLE, a directory or its archive: intact, complete, every verdict derived again by replay."""
+    """Check BUNDLE, a directory or its archive: intact, complete, every verdict derived again by replay.
+
+    Exit codes: 0 it holds; 1 it does not; 3 it is intact, but was judged by other code, which reaches other verdicts.
+    """
     from aiconform.evidence.reader import open_bundle
 
-    opened = open_bundle(bundle)
-    result = examine(opened, bundle)
-    click.echo(json.dumps(result, indent=2) if form == "json" else _text(result))
-    if not result["holds"]:
-        ctx.exit(exits.FAILED if result["judged_by_other_code"] == [] else exits.UNDECIDED)
+    found = examine(open_bundle(bundle), bundle)
+    click.echo(json.dumps(asdict(found), indent=2) if form == "json" else "\n".join(map(visible, _lines(found))))
+    ctx.exit(_CODES[found.result])
 
 
-def examine(bundle: Bundle, path: Path) -> dict[str, Any]:
-    """All that can be said of a bundle, as a document."""
-    from aiconform.checks import all_checks
-    from aiconform.engine.rejudge import rejudge
+def examine(bundle: Bundle, path: Path) -> Verification:
+    """Check an opened bundle, and the page beside it."""
     from aiconform.evidence.integrity import findings
 
-    broken = [f"{found.file}: {found.what}" for found in findings(bundle)]
-    again = rejudge(bundle, all_checks()) if not broken else None
-    differs = list(again.problems) if again else []
+    broken = tuple(f"{found.file}: {found.what}" for found in findings(bundle))
+    # the verdicts of what is not intact are worth nothing, whatever a replay gives
+    outcome, differences, other = _replayed(bundle) if not broken else ("", (), ())
     page = _page(bundle, path)
-    return {
-        "bundle": str(path),
-        "run": bundle.plan.run,
-        "root_sha256": bundle.root_sha256,
-        "holds": not broken and not differs and page != "differs",
-        "intact": not broken,
-        "broken": broken,
-        "verdicts_derived_again": again is not None and again.outcome == "same",
-        "differences": differs,
-        "judged_by_other_code": list(again.other_code) if again and again.outcome == "other code" else [],
-        "tool_then": bundle.plan.tool,
-        "page": page,
-        "records": len(bundle.records),
-        "simulated": bundle.verdicts.simulated,
-        "conclusion": bundle.verdicts.conclusion,
-        "not_shown": list(NOT_SHOWN),
-    }
+    result: Literal["holds", "does not hold", "judged by other code"] = "does not hold"
+    if outcome == "other code" and page != "differs":
+        result = "judged by other code"
+    elif outcome == "same" and page != "differs":
+        result = "holds"
+    return Verification(
+        bundle=str(path),
+        run=bundle.plan.run,
+        root_sha256=bundle.root_sha256,
+        result=result,
+        records=len(bundle.records),
+        intact=not broken,
+        broken=broken,
+        verdicts_derived_again=outcome == "same",
+        differences=differences,
+        other_code=other,
+        tool=bundle.plan.tool,
+        page=page,
+        simulated=bundle.verdicts.simulated,
+        partial=bundle.verdicts.partial,
+        conclusion=bundle.verdicts.conclusion,
+    )
 
 
-def _page(bundle: Bundle, path: Path) -> str:
+def _replayed(bundle: Bundle) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    from aiconform.checks import all_checks
+    from aiconform.engine.rejudge import rejudge
+
+    try:
+        again = rejudge(bundle, all_checks())
+    except Exception as problem:  # noqa: BLE001 - a log that makes the replay stumble is no log of a run
+        return "differs", (f"the replay stumbles: {type(problem).__name__}: {problem}",), ()
+    return again.outcome, again.problems, again.other_code
+
+
+def _page(bundle: Bundle, path: Path) -> Literal["same", "differs", "absent"]:
     """Whether the page beside the bundle is the one that the bundle gives."""
     from aiconform.cli.report import render
 
-    beside = path.parent / "report.html"
+    beside = path.absolute().parent / "report.html"
     if not beside.is_file():
         return "absent"
-    return "same" if beside.read_bytes() == render(bundle, "html").encode() else "differs"
+    try:
+        return "same" if beside.read_bytes() == render(bundle, "html").encode() else "differs"
+    except Exception:  # noqa: BLE001 - what no page can be made of is not what the page was made of
+        return "differs"
 
 
-def _text(result: dict[str, Any]) -> str:
-    lines = [
-        f"bundle    {result['bundle']}",
-        f"digest    sha256:{result['root_sha256']}",
-        _line("intact", ok=result["intact"], good=f"{result['records']} records, every file and digest as sealed"),
-        *(f"            {problem}" for problem in result["broken"]),
-    ]
-    if result["intact"]:
-        good = "every verdict derived again from the log"
-        lines += [_line("verdicts", ok=result["verdicts_derived_again"], good=good)]
-        lines += [f"            {problem}" for problem in result["differences"]]
-    if result["judged_by_other_code"]:
-        lines.append(f"          judged by other code ({', '.join(result['judged_by_other_code'])})")
-        lines.append(f"          run instead: uvx aiconform=={result['tool_then']} verify {result['bundle']}")
-    page = {"same": "✓ report.html is what the bundle gives", "absent": "- no report.html beside the bundle"}
-    lines.append(f"page      {page.get(result['page'], '✗ report.html is not what the bundle gives')}")
-    lines.append("signed    - not signed")
-    if result["simulated"]:
-        lines.append("note      SIMULATED accelerators: this run cannot back a submission")
-    lines += ["", "what this does not show:", *(f"  - {text}" for text in result["not_shown"]), ""]
-    verdict = result["conclusion"] if result["holds"] else "nothing: the bundle does not hold"
-    lines.append(f"{'holds' if result['holds'] else 'DOES NOT HOLD'}; it says: {verdict}")
-    return "\n".join(lines)
+def _lines(found: Verification) -> Iterator[str]:
+    yield f"bundle    {found.bundle}"
+    yield f"digest    sha256:{found.root_sha256}"
+    good = f"{found.records} records, every file and digest as sealed, nothing planned is missing"
+    yield f"intact    {_mark(ok=found.intact)} {good if found.intact else 'no'}"
+    yield from (f"            {problem}" for problem in found.broken)
+    yield from _verdict_lines(found)
+    page = {
+        "same": "✓ report.html is what the bundle gives",
+        "absent": "- no report.html beside the bundle",
+        "differs": "✗ report.html is not what the bundle gives",
+    }
+    yield f"page      {page[found.page]}"
+    yield "signed    - no"
+    if found.partial:
+        yield "note      the run was interrupted"
+    if found.simulated:
+        yield "note      SIMULATED accelerators: this run cannot back a submission"
+    yield ""
+    yield "what this does not show:"
+    yield from (f"  - {text}" for text in found.not_shown)
+    yield ""
+    yield _SAID[found.result] + (f". It says: {found.conclusion}" if found.result == "holds" else "")
 
 
-def _line(what: str, *, ok: bool, good: str) -> str:
-    return f"{what:<9} {'✓ ' + good if ok else '✗ no'}"
+def _verdict_lines(found: Verification) -> Iterator[str]:
+    if not found.intact:
+        yield "verdicts  - not looked at: what is not intact proves nothing"
+    elif found.verdicts_derived_again:
+        yield "verdicts  ✓ every verdict derived again from the log"
+    elif found.result == "judged by other code":
+        yield f"verdicts  ! judged by other code: {', '.join(found.other_code)}"
+        yield f"            verify it with the aiconform {found.tool} that made it"
+    else:
+        yield "verdicts  ✗ they do not follow from the log"
+    yield from (f"            {problem}" for problem in found.differences)
+
+
+def _mark(*, ok: bool) -> str:
+    return "✓" if ok else "✗"
