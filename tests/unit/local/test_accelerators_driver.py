@@ -13,9 +13,8 @@ import pytest
 from aiconform.local.accelerators.devices import DRIVER_VERSION, devices_of, free_major
 from aiconform.local.accelerators.driver import LIBRARY, ensure_driver, unsupported_functions
 from aiconform.local.accelerators.driver_root import LIBRARIES, write_driver_root
+from aiconform.local.build import module_dir
 from aiconform.local.profiles import Accelerators
-
-PINS = Path(__file__).parents[3] / "src/aiconform/local/components/nvidia-device-plugin"
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("go") is None or shutil.which("gcc") is None,
@@ -26,15 +25,14 @@ pytestmark = needs_root
 
 @pytest.fixture(scope="module")
 def header() -> Path:
-    command = ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "github.com/NVIDIA/go-nvml"]
-    subprocess.run(["go", "mod", "download", "github.com/NVIDIA/go-nvml"], cwd=PINS, check=True)
-    found = subprocess.run(command, cwd=PINS, check=True, capture_output=True, text=True).stdout.strip()
-    return Path(found) / "pkg/nvml/nvml.h"
+    return module_dir("github.com/NVIDIA/go-nvml") / "pkg/nvml/nvml.h"
 
 
 @pytest.fixture(scope="module")
-def driver(header: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ensure_driver(tmp_path_factory.mktemp("drivers"), header=header, compiler=["gcc"])
+def driver(header: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield ensure_driver(header=header, compiler=["gcc"])
 
 
 class Node:
@@ -54,7 +52,10 @@ class Node:
             for minor in {minors}; do mknod -m 666 /dev/nvidia$minor c {self.major} $minor; done
             mv /dev/nvidia255 /dev/nvidiactl
             figures() {{ $smi --query-gpu=index,utilization.gpu,memory.used --format=csv,noheader,nounits; }}
-            until_load() {{ for i in $(seq 100); do figures | grep -q "$1" && return; sleep 0.02; done; figures >&2; exit 9; }}
+            until_load() {{
+                for i in $(seq 100); do figures | grep -q "$1" && return; sleep 0.02; done
+                figures >&2; exit 9
+            }}
         """
         command = [
             "unshare",
@@ -231,4 +232,4 @@ def test_every_function_of_the_header_is_there(node: Node, header: Path) -> None
 
 
 def test_a_second_build_is_taken_from_the_cache(header: Path, driver: Path) -> None:
-    assert ensure_driver(driver.parent, header=header, compiler=["/nonexistent"]) == driver
+    assert ensure_driver(header=header, compiler=["/nonexistent"]) == driver

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError
+from aiconform.local import cache
 from aiconform.local.accelerators.devices import DRIVER_VERSION
 
 LIBRARY = f"libnvidia-ml.so.{DRIVER_VERSION}"
@@ -85,11 +84,10 @@ def _run(command: list[str]) -> None:
         raise LocalClusterError("cannot build the simulated driver", details=done.stderr.splitlines()[-10:])
 
 
-def ensure_driver(cache: Path, *, header: Path, compiler: Sequence[str]) -> Path:
+def ensure_driver(*, header: Path, compiler: Sequence[str]) -> Path:
     """The built driver, from the cache when nothing of it changed.
 
     Args:
-        cache: directory of all such builds; made when missing.
         header: NVIDIA's ``nvml.h`` as the go-nvml module ships it.
         compiler: the C compiler's command.
 
@@ -99,16 +97,9 @@ def ensure_driver(cache: Path, *, header: Path, compiler: Sequence[str]) -> Path
     Raises:
         LocalClusterError: it cannot be built.
     """
-    wanted = cache / driver_key(header)
-    if wanted.is_dir():
-        return wanted
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        made = Path(scratch) / "driver"
+
+    def produce(made: Path) -> None:
         made.mkdir()
         build_driver(made, header=header, compiler=compiler)
-        with contextlib.suppress(OSError):  # somebody else was faster
-            made.rename(wanted)
-    if not wanted.is_dir():
-        raise LocalClusterError(f"cannot write the simulated driver to {wanted}")
-    return wanted
+
+    return cache.make(cache.directory() / "driver" / driver_key(header), produce)

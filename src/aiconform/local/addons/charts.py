@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aiconform.errors import LocalClusterError
+from aiconform.local import cache
 
 KUBERNETES = "1.35.3"
 API_VERSIONS = ("resource.k8s.io/v1", "resource.k8s.io/v1/DeviceClass", "apps/v1")
@@ -29,7 +30,6 @@ class Chart:
         module: Go module that ships the chart.
         path: directory of the chart inside the module.
         values: what differs from the chart's own values.
-        component: key of the module in our table of components.
     """
 
     release: str
@@ -37,17 +37,15 @@ class Chart:
     module: str
     path: str
     values: Mapping[str, Any]
-    component: str
 
 
-def render(chart: Chart, *, helm: Path, module: Path, cache: Path) -> str:
+def render(chart: Chart, *, helm: Path, module: Path) -> str:
     """The chart's objects as YAML; taken from the cache when chart, values and helm are the same.
 
     Args:
         chart: which one.
         helm: helm's program.
         module: directory of the module that ships the chart.
-        cache: directory of rendered charts; made when missing.
 
     Raises:
         LocalClusterError: helm refused.
@@ -58,17 +56,22 @@ def render(chart: Chart, *, helm: Path, module: Path, cache: Path) -> str:
         *("template", chart.release, str(directory), f"--namespace={chart.namespace}", "--include-crds", "--no-hooks"),
         *("--values=-", f"--kube-version={KUBERNETES}", *(f"--api-versions={version}" for version in API_VERSIONS)),
     ]
-    stored = cache / f"{chart.release}-{_key(directory, [values, *arguments], helm)}.yaml"
-    if stored.exists():
-        return stored.read_text()
+    target = cache.directory() / "charts" / f"{chart.release}-{_key(directory, [values, *arguments], helm)}.yaml"
+
+    def produce(made: Path) -> None:
+        made.write_text(_template(helm, arguments, values))
+
+    return cache.make(target, produce).read_text()
+
+
+def _template(helm: Path, arguments: Sequence[str], values: str) -> str:
     with tempfile.TemporaryDirectory() as scratch:  # helm keeps its own caches where XDG and HOME say
         environment = {**os.environ, "HOME": scratch, **{f"XDG_{n}_HOME": scratch for n in ("CACHE", "CONFIG", "DATA")}}
         done = subprocess.run(
             [str(helm), *arguments], input=values, text=True, capture_output=True, check=False, env=environment
         )
     if done.returncode != 0:
-        raise LocalClusterError(f"helm cannot render {chart.release}", details=done.stderr.splitlines()[-10:])
-    _store(stored, done.stdout)
+        raise LocalClusterError(f"helm cannot render {arguments[1]}", details=done.stderr.splitlines()[-10:])
     return done.stdout
 
 
@@ -78,10 +81,3 @@ def _key(directory: Path, words: Sequence[str], helm: Path) -> str:
         if file.is_file():
             digest.update(str(file.relative_to(directory)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _store(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)

@@ -14,7 +14,6 @@ EXAMPLE_DRIVER = Chart(
     namespace="dra-example-driver",
     module="sigs.k8s.io/dra-example-driver",
     path="deployments/helm/dra-example-driver",
-    component="dra-example-driver",
     values={
         "kubeletPlugin": {
             "numDevices": DEVICES_PER_NODE,

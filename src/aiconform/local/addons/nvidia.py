@@ -38,7 +38,6 @@ def device_plugin(accelerators: Iterable[Accelerators]) -> Chart:
         namespace=NAMESPACE,
         module="github.com/NVIDIA/k8s-device-plugin",
         path="deployments/helm/nvidia-device-plugin",
-        component="nvidia-device-plugin",
         values={
             "config": {"map": configs, "default": min(configs)},
             "runtimeClassName": "nvidia",
