@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiconform.errors import LocalClusterError
 from aiconform.local import boot
-from aiconform.local.profiles import CONTROL, NodeExtras, NodeSpec, Profile
+from aiconform.local.profiles import CONTROL, NodeSpec, Profile
 from aiconform.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -98,25 +98,16 @@ def kubectl() -> Path:
 
 
 def _accelerators(cluster: str, progress: Progress) -> boot.Preparation:
-    from aiconform.local import cache, toolchain
+    from aiconform.local import toolchain
     from aiconform.local.accelerators import driver
-    from aiconform.local.accelerators.node import node_extras, node_labels
+    from aiconform.local.accelerators.node import node_extras
 
     module, header = NVML
-    built = driver.ensure_driver(
-        cache.directory() / "driver", header=_module(module, progress) / header, compiler=toolchain.c_compiler(progress)
-    )
-
-    def prepare(spec: NodeSpec, directory: Path) -> NodeExtras:
-        extras = node_extras(spec, cluster, built, directory)
-        labels = node_labels(spec.accelerators) if spec.accelerators else {}
-        return dataclasses.replace(extras, labels={**extras.labels, **labels})
-
-    return prepare
+    built = driver.ensure_driver(header=_module(module, progress) / header, compiler=toolchain.c_compiler(progress))
+    return lambda spec, directory: node_extras(spec, cluster, built, directory)
 
 
 def _addons(wanted: Profile, binaries: Binaries, progress: Progress) -> Installer:
-    from aiconform.local import cache
     from aiconform.local.addons import install
 
     progress.update("rendering charts")
@@ -124,7 +115,6 @@ def _addons(wanted: Profile, binaries: Binaries, progress: Progress) -> Installe
         install.charts(wanted),
         helm=binaries["helm"],
         module_dir=lambda chart: _module(chart.module, progress),
-        cache=cache.directory() / "charts",
     )
     return partial(install.install, objects=objects)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import build
 from aiconform.local.addons import dra, nvidia
 from aiconform.local.addons.advertised import missing
 from aiconform.local.addons.charts import Chart, render
@@ -28,33 +28,27 @@ def charts(profile: Profile) -> tuple[Chart, ...]:
     return (plugin, dra.EXAMPLE_DRIVER) if any(item.dra for item in accelerators) else (plugin,)
 
 
-def manifests(profile: Profile, progress: Progress) -> str:
-    """All objects of a profile's charts, namespaces first, as one YAML stream; rendered once, then from the cache.
+def manifests(wanted: Iterable[Chart], *, helm: Path, module_dir: Callable[[Chart], Path]) -> str:
+    """All objects of the charts, namespaces first, as one YAML stream; rendered once, then from the cache.
+
+    Args:
+        wanted: the charts.
+        helm: helm's program.
+        module_dir: finds the source of the module that ships a chart.
 
     Raises:
         LocalClusterError: a chart cannot be fetched or rendered.
     """
     parts = [nvidia.RUNTIME_CLASS]
-    for chart in charts(profile):
-        helm = build.ensure(["helm"], progress)["helm"]
+    for chart in wanted:
         parts.append(json.dumps(_namespace(chart.namespace)))
-        parts.append(render(chart, helm=helm, module=build.module_dir(chart.module, progress)))
+        parts.append(render(chart, helm=helm, module=module_dir(chart)))
     return "\n---\n".join(parts)
 
 
 def _namespace(name: str) -> dict[str, object]:
     labels = {"app.kubernetes.io/managed-by": "aiconform", "aiconform.dev/simulated-accelerator": "true"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-
-
-def installer(profile: Profile, progress: Progress) -> Callable[[Cluster, Profile, Progress], None]:
-    """Make everything ready to install, and return what installs it once the API server answers.
-
-    Raises:
-        LocalClusterError: a chart cannot be fetched or rendered.
-    """
-    objects = manifests(profile, progress)
-    return lambda cluster, its_profile, its_progress: install(cluster, its_profile, its_progress, objects)
 
 
 def install(cluster: Cluster, profile: Profile, progress: Progress, objects: str) -> None:
