@@ -108,11 +108,11 @@ def cluster_figures() -> list[Figure]:
 
 def run_figures(kubeconfig: Path) -> list[Figure]:
     """The five checks, and verifying what they left."""
-    from aiconform.cli.run import LOCAL_PROBE_IMAGE
+    from aiconform.local.images import IMAGES
 
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "run"
-        image = f"probe={LOCAL_PROBE_IMAGE}"
+        image = f"probe={IMAGES['busybox'].reference}"
         code, seconds, memory = tool(
             "run", *CHECKS, "--kubeconfig", str(kubeconfig), "--image", image, "--output", str(output)
         )

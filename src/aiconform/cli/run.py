@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from aiconform.cli.console import Screen
     from aiconform.engine.runner import RunOptions, RunResult
 
-LOCAL_PROBE_IMAGE = "docker.io/library/busybox:1.37.0-glibc"
-"""The image on a local cluster that has a shell, a C library, and no vendor's tools."""
 FORMATS = ("html", "markdown", "json", "junit")
 
 
@@ -146,7 +144,7 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
         yield _Where(path if isinstance(path, Path) else None, context, {})
         return
     from aiconform.local import cluster as clusters
-    from aiconform.local import start
+    from aiconform.local import images, start
 
     name = str(given["name"])
     owner = None if given["keep"] else os.getpid()
@@ -154,7 +152,7 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
     if not cluster.fresh:
         screen.finished(f"using the local cluster {name} that runs already")
     try:
-        yield _Where(cluster.kubeconfig, None, {"probe": LOCAL_PROBE_IMAGE})
+        yield _Where(cluster.kubeconfig, None, {"probe": images.IMAGES["busybox"].reference})
     finally:
         if given["keep"] or not cluster.fresh:
             screen.finished(f"local cluster {name} is left running", f"aiconform local down --name {name} ends it")
