@@ -75,6 +75,10 @@ KINDS: Final = (NVIDIA,)
 
 SIMULATED_LABEL: Final = "aiconform.dev/simulated-accelerator"
 
+DRA_VARIABLES: Final = {"gpu.example.com": r"GPU_DEVICE_\d+"}
+"""DRA drivers that name the device they give in an environment variable, and that variable's name as a pattern. Other
+drivers are expected to show a device node."""
+
 _SIMULATED_DRIVERS: Final = {"gpu.example.com": "dra-example-driver's devices are not real"}
 _SIMULATED_NODE_LABELS: Final = {
     SIMULATED_LABEL: "the node says that its accelerators are simulated",

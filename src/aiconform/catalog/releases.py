@@ -1,8 +1,8 @@
 """Which release asks what: the facts of the official forms, in our own words.
 
 Sources: the checklists of cncf/k8s-ai-conformance (``docs/AIConformance-<release>.yaml``) for ids, categories and
-levels; kubernetes-sigs/ai-conformance for the numbers of the requirements (KAR). The forms' own words are never kept here: they
-come from the user's template.
+levels; kubernetes-sigs/ai-conformance for the numbers of the requirements (KAR). The forms' own words are never kept
+here: they come from the user's template.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from aiconform.catalog import accelerators
 from aiconform.checks._kit import pods, script
 from aiconform.checks._kit.script import Script
 from aiconform.engine import Context, DraDriver, Handle, State, kinds, needs
@@ -136,8 +138,8 @@ async def _sees_its_device(ctx: Context, pod: ClaimingPod, device: str) -> None:
     mine = set((await script.report(ctx, pod.handle, WITH, pod.script)).all("seen"))
     sibling = set((await script.report(ctx, pod.handle, WITHOUT, pod.script)).all("seen"))
     more = sorted(mine - sibling)
-    # the example driver names the device it gives in the environment; real ones inject device nodes
-    named = [line for line in more if line.endswith(f" is {device}")]
+    variable = accelerators.DRA_VARIABLES.get(_driver(ctx).name, "")
+    named = [line for line in more if variable and re.fullmatch(f"{variable} is {re.escape(device)}", line)]
     nodes = [line for line in more if line.startswith("/dev/")]
     ctx.expect(
         "the claiming container sees its device, its sibling does not",

@@ -1,0 +1,87 @@
+"""Ways to change the answers of a recorded run, for replays that must not pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiconform.engine.replay import Substitution
+from aiconform.evidence.records import RequestData, ResponseData
+
+Edit = Callable[[Any], None]
+
+
+@dataclass
+class InJson(Substitution):
+    """Edits JSON answers and watch events of one lane whose path ends as given; the edit changes objects in place.
+
+    For lists and watches the edit is applied to each object. ``done`` counts what was really changed.
+    """
+
+    lane: str
+    path: str
+    edit: Edit
+    done: int = field(default=0, init=False)
+
+    def response(
+        self, lane: str, request: RequestData, response: ResponseData, body: bytes
+    ) -> tuple[ResponseData, bytes]:
+        if self._mine(lane, request) and body:
+            return response, self._edited(body)
+        return response, body
+
+    def piece(self, lane: str, request: RequestData, body: bytes) -> bytes:
+        return self._edited(body) if self._mine(lane, request) and body.startswith(b"{") else body
+
+    def _mine(self, lane: str, request: RequestData) -> bool:
+        return lane == self.lane and self.path in request.path and "Table" not in request.accept
+
+    def _edited(self, body: bytes) -> bytes:
+        answer = json.loads(body)
+        objects = answer["items"] if "items" in answer else [answer.get("object", answer)]
+        before = json.dumps(objects)
+        for obj in objects:
+            self.edit(obj)
+        self.done += json.dumps(objects) != before
+        return json.dumps(answer).encode()
+
+
+@dataclass
+class InLogs(Substitution):
+    """Replaces text in the lines of logs of one lane; only of the container named, if one is."""
+
+    lane: str
+    old: str
+    new: str
+    container: str = ""
+    done: int = field(default=0, init=False)
+
+    def piece(self, lane: str, request: RequestData, body: bytes) -> bytes:
+        mine = lane == self.lane and request.path.endswith("/log")
+        if mine and self.container:
+            mine = ("container", self.container) in [tuple(pair) for pair in request.query]
+        if not mine or self.old.encode() not in body:
+            return body
+        self.done += 1
+        return body.replace(self.old.encode(), self.new.encode())
+
+
+@dataclass
+class OneAnswer(Substitution):
+    """Replaces one answer, by lane and number of its request record, with something wrong."""
+
+    lane: str
+    number: int
+    wrong: Callable[[ResponseData, bytes], tuple[ResponseData, bytes]]
+    numbers: dict[str, int] = field(default_factory=dict, init=False)
+    done: int = field(default=0, init=False)
+
+    def response(
+        self, lane: str, request: RequestData, response: ResponseData, body: bytes
+    ) -> tuple[ResponseData, bytes]:
+        if lane == self.lane and request.audit_id.endswith(f".{self.number}"):
+            self.done += 1
+            return self.wrong(response, body)
+        return response, body
