@@ -1,244 +1,196 @@
-"""Builds the programs of a local cluster from their pins, and finds them in the cache afterwards.
+"""Builds the local cluster's programs from their pinned Go modules, once: finished ones come from the cache.
 
-``python -m aiconform.local.build [component...]`` builds all, or those named.
+``python -m aiconform.local.build`` builds everything, ``python -m aiconform.local.build NAME...`` some of it.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
+import os
 import platform
-import re
-import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from aiconform.errors import AiconformError, LocalClusterError, UsageError
 from aiconform.local import cache, toolchain
-from aiconform.local.components import COMPONENTS, Component
-from aiconform.local.components import component as find_component
-from aiconform.progress import Progress
+from aiconform.local.compile import Tools, Watch, build_flags, compile_component
+from aiconform.local.components import COMPONENTS, CORE, Component
+from aiconform.progress import Progress, Silent
 
-Binaries = Mapping[str, Path]
-"""Path of each built program by its name, for example ``kubelet``."""
+SPACE_NEEDED = 6 * 1024**3
+"""Bytes that building everything may take: programs, modules, and Go's own cache."""
 
-FLAGS = ("-mod=readonly", "-trimpath")
-PACKAGE = re.compile(r"[\w.~-]+(/[\w.~-]+)*")
-"""A line of ``go build -v`` that only names a package."""
 
-NO_NETWORK = ("no such host", "connection refused", "i/o timeout", "network is unreachable", "TLS handshake", "403 ")
+class Binaries(Mapping[str, Path]):
+    """Paths of built programs, by program name: ``binaries["kubelet"]``."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = dict(paths)
+
+    def __getitem__(self, name: str) -> Path:
+        return self._paths[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+def components_of(names: Iterable[str]) -> tuple[Component, ...]:
+    """The components that contain these programs, in build order.
+
+    Args:
+        names: of programs (``kubelet``) or of components (``kubernetes``).
+
+    Raises:
+        UsageError: a name is neither.
+    """
+    wanted = set(names)
+    found = [item for item in COMPONENTS.values() if item.name in wanted or not wanted.isdisjoint(item.programs)]
+    unknown = wanted.difference(COMPONENTS, *(item.programs for item in found))
+    if unknown:
+        programs = sorted(program for item in COMPONENTS.values() for program in item.programs)
+        raise UsageError(f"unknown program: {', '.join(sorted(unknown))}", hint=f"programs: {', '.join(programs)}")
+    return tuple(found)
+
+
+def key(item: Component) -> str:
+    """Digest of all that decides what is built, except the compilers; a newer Go does not make programs stale."""
+    digest = hashlib.sha256()
+    for file in ("go.mod", "go.sum"):
+        digest.update((item.pin / file).read_bytes() + b"\0")
+    flags = [*build_flags(item), f"cgo={item.cgo}", platform.machine(), *map("=".join, item.programs.items())]
+    digest.update("\0".join(flags).encode())
+    return digest.hexdigest()[:12]
+
+
+def place(item: Component) -> Path:
+    """Directory of a component's finished programs in the cache."""
+    return cache.directory() / "components" / f"{item.name}-{item.version}-{key(item)}"
 
 
 def ensure(names: Iterable[str], progress: Progress) -> Binaries:
-    """Build the programs that are not in the cache yet.
-
-    Finished components are never built again, so an interrupted call goes on where it was.
+    """Build what is not in the cache yet.
 
     Args:
-        names: programs (``kubelet``) or whole components (``cni``).
-        progress: is told ``component n of m`` and the elapsed time.
-
-    Returns:
-        Every program of every component concerned.
+        names: of programs or components; the result has every program of the components they belong to.
+        progress: told which component is being built, how many there are, and how long it has taken.
 
     Raises:
         UsageError: a name is unknown.
-        LocalClusterError: a build failed; the details hold its last lines, the hint where its log is.
+        LocalClusterError: no toolchain, no space, no network, or a build failed.
     """
-    wanted = _components(names)
-    missing = [component for component in wanted if not finished(component)]
-    for number, component in enumerate(missing, start=1):
-        with cache.locked(component.name, progress):
-            if not finished(component):
-                _build(component, progress, number, len(missing))
-    return {name: place(component) / name for component in wanted for name in component.programs}
+    wanted = components_of(names)
+    missing = [item for item in wanted if not place(item).exists()]
+    if missing:
+        _check_space()
+        tools = _tools(missing, progress)
+        for done, item in enumerate(missing):
+            _build(item, tools, progress, done, len(missing))
+    return Binaries({program: place(item) / program for item in wanted for program in item.programs})
 
 
-def place(component: Component) -> Path:
-    """Directory of the component's finished programs; the name changes with everything that decides the outcome.
-
-    The Go version is not part of it, only the least one: what is built stays good when Go is updated or removed.
-    """
-    pin = [(component.pin / name).read_bytes() for name in ("go.mod", "go.sum")]
-    facts = json.dumps([_arguments(component), toolchain.MINIMUM_GO, platform.machine(), component.cgo])
-    return cache.directory("programs") / f"{component.name}-{component.version}-{cache.key(*pin, facts)}"
-
-
-def finished(component: Component) -> bool:
-    """True if the component's programs are in the cache, all of them."""
-    directory = place(component)
-    return all((directory / name).is_file() for name in component.programs)
-
-
-def module_dir(module: str, progress: Progress, *, component: str = "") -> Path:
-    """Directory with the sources of a pinned module: its charts and manifests lie there.
+def module_dir(module: str, progress: Progress | None = None) -> Path:
+    """Directory of a pinned module's source, with its charts and manifests; downloaded when missing.
 
     Args:
-        module: for example ``github.com/NVIDIA/k8s-device-plugin``.
-        progress: is told about a download.
-        component: the pin that decides the version; by default the component built from that module.
+        module: Go module path, for example ``github.com/NVIDIA/k8s-device-plugin``; of a component, or of anything
+            that exactly one component requires.
+        progress: told of a download of Go.
 
     Raises:
-        UsageError: no component is built from that module.
+        UsageError: no component requires it.
         LocalClusterError: it cannot be downloaded.
     """
-    pin = find_component(component) if component else _component_of(module)
-    link = cache.directory("modules") / f"{module.replace('/', '_')}-{cache.key((pin.pin / 'go.mod').read_bytes())}"
-    if link.exists():
-        return link.resolve()
-    progress.update(f"fetching {module}")
-    go = toolchain.go(progress)
-    command = [str(go.program), "mod", "download", "-json", module]
-    done = subprocess.run(command, cwd=pin.pin, env=go.environment, capture_output=True, text=True, check=False)
-    directory = json.loads(done.stdout or "{}").get("Dir")
-    if done.returncode != 0 or not directory:
-        details = (done.stderr or done.stdout).strip().splitlines()[-5:]
-        raise LocalClusterError(f"cannot fetch the Go module {module}", details=details, hint=_hint(done.stdout))
-    link.unlink(missing_ok=True)
-    link.symlink_to(directory)
-    return Path(directory)
-
-
-def _components(names: Iterable[str]) -> list[Component]:
-    """The components concerned, in build order."""
-    wanted = set(names)
-    known = {name: {name, *component.programs} for name, component in COMPONENTS.items()}
-    unknown = wanted.difference(*known.values())
-    if unknown:
-        raise UsageError(
-            f"no component builds {', '.join(sorted(unknown))}", hint="components: " + ", ".join(COMPONENTS)
+    pin = _pin_with(module)
+    go = toolchain.go([pin], progress or Silent())
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    for arguments in (["mod", "download", module], ["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]):
+        done = subprocess.run(
+            [str(go), *arguments], cwd=pin, env=environment, capture_output=True, text=True, check=False
         )
-    return [component for name, component in COMPONENTS.items() if wanted & known[name]]
+        if done.returncode != 0:
+            raise LocalClusterError(
+                f"cannot download the Go module {module}",
+                details=done.stderr.splitlines()[-5:],
+                hint="check the network, GOPROXY and HTTPS_PROXY",
+            )
+    return Path(done.stdout.strip())
 
 
-def _component_of(module: str) -> Component:
-    for component in COMPONENTS.values():
-        if component.module == module:
-            return component
-    raise UsageError(f"no component is built from {module}", hint="name the component whose pin decides its version")
+def _pin_with(module: str) -> Path:
+    own = [item.pin for item in COMPONENTS.values() if item.module == module]
+    if own:
+        return own[0]
+    for item in COMPONENTS.values():
+        if any(line.split()[:1] == [module] for line in (item.pin / "go.mod").read_text().splitlines()):
+            return item.pin
+    raise UsageError(f"no component requires the Go module {module}")
 
 
-def _arguments(component: Component) -> list[str]:
-    """Arguments of ``go build``, but for the packages and the output."""
-    link = ["-s", "-w", *(f"-X {name}={value}" for name, value in component.variables.items())]
-    if component.linker:
-        link.append(f"'-extldflags={' '.join(component.linker)}'")
-    arguments = [*FLAGS, f"-ldflags={' '.join(link)}"]
-    if component.tags:
-        arguments.append(f"-tags={','.join(component.tags)}")
-    return arguments
+def _tools(missing: list[Component], progress: Progress) -> Tools:
+    go = toolchain.go([item.pin for item in missing], progress)
+    return Tools(go, toolchain.c_compiler(progress) if any(item.cgo for item in missing) else ())
 
 
-def _build(component: Component, progress: Progress, number: int, total: int) -> None:
-    go = toolchain.go(progress)
-    environment = dict(go.environment)
-    environment["CGO_ENABLED"] = "1" if component.cgo else "0"
-    if component.cgo:
-        environment["CC"] = shlex.join(toolchain.c_compiler(progress))
-    what = f"building {component.name} {component.version} (component {number} of {total})"
-    log = cache.directory("logs") / f"{component.name}.log"
-    begun = time.monotonic()
-    with cache.making(place(component)) as temporary:
-        command = [str(go.program), "build", "-v", *_arguments(component), f"-o={temporary}/"]
-        command += component.programs.values()
-        status = _run(command, component.pin, environment, log, lambda state: progress.update(what, waiting=state))
-        if status != 0:
-            raise _failure(component, log)
-        _rename(component, temporary)
-        (temporary / "built-with").write_text(f"{go.version}\n")
-    progress.finished(f"built {component.name} {component.version}", f"{time.monotonic() - begun:.0f} s")
-
-
-def _run(
-    command: list[str], directory: Path, environment: Mapping[str, str], log: Path, tell: Callable[[str], None]
-) -> int:
-    """Run a build with its output in the log; tells what it is at. Ends with this process, whatever ends that."""
-    if setpriv := shutil.which("setpriv"):
-        command = [setpriv, "--pdeathsig=TERM", *command]
-    with log.open("w") as file:
-        file.write(f"{shlex.join(command)}\n")
-        file.flush()
-        process = subprocess.Popen(
-            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file
-        )
-    try:
-        while True:
-            tell(_state(log))
-            try:
-                return process.wait(timeout=0.5)
-            except subprocess.TimeoutExpired:
-                continue
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
-
-
-def _state(log: Path) -> str:
-    """What ``go build -v`` is at: a download, or how many packages it has compiled."""
-    lines = log.read_text(errors="replace").splitlines()[1:]
-    if lines and lines[-1].startswith("go: downloading"):
-        return lines[-1].removeprefix("go: ")
-    return f"{len(lines)} packages compiled" if lines else "starting"
-
-
-def _rename(component: Component, directory: Path) -> None:
-    """Give programs their names where Go derives others from the package path."""
-    for name, package in component.programs.items():
-        parts = [part for part in package.split("/") if not re.fullmatch(r"v\d+", part)]
-        (directory / parts[-1]).rename(directory / name)
-
-
-def _failure(component: Component, log: Path) -> LocalClusterError:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    said = [line for line in lines[1:] if not line.startswith("go: downloading") and not PACKAGE.fullmatch(line)]
-    hint = _hint("\n".join(said)) or "install what it asks for, then run the same command again"
-    return LocalClusterError(
-        f"cannot build {component.name} {component.version}", details=[*said[-8:], f"log: {log}"], hint=hint
+def _build(item: Component, tools: Tools, progress: Progress, done: int, total: int) -> None:
+    what = f"building {item.name} {item.version}"
+    started = time.monotonic()
+    cache.make(
+        place(item),
+        lambda target: compile_component(item, tools, target, Watch(progress, done, total)),
+        waiting=lambda: progress.update(what, done, total, "another aiconform builds it"),
     )
+    elapsed = time.monotonic() - started
+    progress.finished(f"built {item.name} {item.version}", f"{done + 1} of {total}, {elapsed:.0f} s")
 
 
-def _hint(output: str) -> str:
-    if "no space left on device" in output:
-        return "free some space (about 6 GB are needed), then run the same command again: it goes on where it was"
-    if any(sign in output for sign in NO_NETWORK):
-        return "check the network connection, or set GOPROXY to a Go module proxy that can be reached"
-    if "seccomp" in output or "pkg-config" in output:
-        return "apt-get install libseccomp-dev pkg-config"
-    return ""
+def _check_space() -> None:
+    directory = cache.directory()
+    directory.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(directory).free
+    if free < SPACE_NEEDED:
+        raise LocalClusterError(
+            f"{free / 1024**3:.1f} GiB are free for building, {SPACE_NEEDED / 1024**3:.0f} GiB are needed",
+            details=[f"cache: {directory}"],
+            hint="free space, or set XDG_CACHE_HOME to a directory of another file system",
+        )
 
 
-class Lines:
-    """A :class:`aiconform.progress.Progress` of plain lines on standard error, for logs and make."""
+class _Lines:
+    """A progress of plain lines: one per component."""
 
     def __init__(self) -> None:
         self._last = ""
 
-    def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:  # noqa: ARG002
-        """Print when the work changes, not when its state does."""
+    def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:
+        """Print what begins; the seconds that follow are not worth a line."""
         if what != self._last:
+            count = f"[{done + 1}/{total}] " if total else ""
+            sys.stderr.write(f"{count}{what} {waiting}".rstrip() + "\n")
             self._last = what
-            self._print(f"{what} {done} of {total}" if total else what)
 
     def finished(self, what: str, detail: str = "") -> None:
-        """Print."""
-        self._print(f"{what} ({detail})" if detail else what)
-
-    def _print(self, text: str) -> None:
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
-        sys.stderr.flush()
+        """Print what is finished."""
+        sys.stderr.write(f"{what}{f' ({detail})' if detail else ''}\n")
 
 
-def main(names: list[str]) -> int:
-    """Build the components or programs of these names, or all, and print where they are; returns an exit code."""
+def main(arguments: list[str]) -> int:
+    """Build the named programs, or all, and their images."""
+    progress = _Lines()
     try:
-        for name, path in ensure(names or COMPONENTS, Lines()).items():
-            sys.stdout.write(f"{name} {path}\n")
+        binaries = ensure(arguments or [*CORE, *COMPONENTS], progress)
+        if not arguments:
+            from aiconform.local import images
+
+            images.ensure_images(images.IMAGES, binaries, progress)
     except AiconformError as error:
-        sys.stderr.write(f"{error.render()}\n")
+        sys.stderr.write(error.render() + "\n")
         return error.exit_code
     return 0
 

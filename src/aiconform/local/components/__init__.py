@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiconform.errors import UsageError
-
 KUBERNETES_VERSION = "v1.35.3"
 """The Kubernetes of every local cluster; the pin in ``components/kubernetes`` says the same."""
 
@@ -159,7 +157,12 @@ COMPONENTS: Mapping[str, Component] = {
             "nvidia-device-plugin",
             f"{_NVIDIA}/k8s-device-plugin",
             "v0.18.0",
-            _packages(f"{_NVIDIA}/k8s-device-plugin", "cmd/nvidia-device-plugin", "cmd/gpu-feature-discovery"),
+            _packages(
+                f"{_NVIDIA}/k8s-device-plugin",
+                "cmd/nvidia-device-plugin",
+                "cmd/gpu-feature-discovery",
+                "cmd/config-manager",
+            ),
             "advertises and labels accelerators",
             variables={f"{_NVIDIA}/k8s-device-plugin/internal/info.version": "v0.18.0"},
             cgo=True,
@@ -194,15 +197,3 @@ COMPONENTS: Mapping[str, Component] = {
 
 CORE: tuple[str, ...] = ("kubernetes", "etcd", "containerd", "runc", "cni", "coredns")
 """What boots Kubernetes without accelerators."""
-
-
-def component(name: str) -> Component:
-    """The component of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    try:
-        return COMPONENTS[name]
-    except KeyError:
-        raise UsageError(f"unknown component {name!r}", hint="components: " + ", ".join(COMPONENTS)) from None
