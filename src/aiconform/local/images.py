@@ -199,16 +199,15 @@ def _entries(image: Image, programs: Mapping[str, Path]) -> list[Entry]:
 
 @remembered
 def _shell() -> tuple[Entry, ...]:
-    """Busybox, and a link to it for each of its applets."""
+    """Busybox with the libraries it needs, and a link to it for each of its applets."""
     busybox = shutil.which("busybox")
     if busybox is None:
         raise LocalClusterError("busybox is missing", hint="apt-get install busybox-static")
-    if _libraries(Path(busybox)):
-        raise LocalClusterError(f"{busybox} is not linked statically", hint="apt-get install busybox-static")
     listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     links = [Entry(f"/bin/{name}", link="busybox") for name in sorted(listed) if name != "busybox"]
     return (
         Entry("/bin/busybox", source=Path(busybox)),
+        *(Entry(path, source=Path(path)) for path in _libraries(Path(busybox))),  # none, if it is the static one
         *links,
         Entry("/usr/bin/env", link="../../bin/busybox"),
     )
