@@ -1,0 +1,187 @@
+"""What surrounds a run: the local cluster goes down whatever happens, the page is written, stdout is one document."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.support import runs
+from tests.support.bundles import make_bundle
+
+from aiconform.cli import main
+from aiconform.cli.signals import interruptible, undisturbed
+from aiconform.engine import events, runner
+from aiconform.errors import LocalClusterError, UnreachableError
+from aiconform.local import cluster as clusters
+from aiconform.local import start
+
+Act = Callable[[runner.RunOptions], None]
+
+
+class Stage:
+    """A run and a local cluster that only remember what was asked of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        self.options: runner.RunOptions | None = None
+        self.owner: int | None = 0
+        self.fresh = True
+        self.act: Act = lambda _options: None
+        monkeypatch.setattr(runner, "run", self.run)
+        monkeypatch.setattr(start, "up", self.up)
+        monkeypatch.setattr(clusters, "down", self.down)
+
+    async def run(self, options: runner.RunOptions, _checks: object, emit: Callable[[events.Event], None]) -> Any:
+        self.done.append("run")
+        self.options = options
+        self.act(options)
+        bundle = make_bundle(options.output)
+        for event in [*runs.beginning(), *runs.ending()]:
+            emit(event)
+        return runner.RunResult(runs.VERDICTS, bundle, "9f2c41" + "0" * 58, 3)
+
+    def up(self, name: str, profile: str, _progress: object, *, owner_pid: int | None) -> Any:
+        self.done.append(f"up {name} {profile}")
+        self.owner = owner_pid
+        return SimpleNamespace(fresh=self.fresh, kubeconfig=Path("local.kubeconfig"))
+
+    def down(self, name: str) -> bool:
+        self.done.append(f"down {name}")
+        return True
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    return Stage(monkeypatch)
+
+
+def invoke(*args: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(["run", *args])
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def test_a_local_cluster_is_started_used_and_taken_down(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke("--local", "--name", "mine", "--profile", "vgpu") == 3
+    assert stage.done == ["up mine vgpu", "run", "down mine"]
+    assert stage.owner == os.getpid(), "its end must be the cluster's, whatever ends us"
+    assert stage.options is not None
+    assert stage.options.kubeconfig == Path("local.kubeconfig")
+    assert "busybox" in stage.options.images["probe"]
+    err = capsys.readouterr().err
+    assert err.index("is down, nothing of it is left") < err.index("Not conformant:"), "the summary comes last"
+
+
+def test_keep_leaves_the_cluster_and_says_how_to_end_it(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke("--local", "--keep")
+    assert stage.done == ["up run default", "run"]
+    assert stage.owner is None
+    assert stage.options is not None
+    assert stage.options.keep
+    assert "aiconform local down --name run" in capsys.readouterr().err
+
+
+def test_a_cluster_that_ran_already_is_left_running(stage: Stage) -> None:
+    stage.fresh = False
+    invoke("--local")
+    assert stage.done == ["up run default", "run"]
+
+
+@pytest.mark.parametrize("problem", [UnreachableError("gone"), RuntimeError("bug"), KeyboardInterrupt()])
+def test_the_cluster_goes_down_whatever_happens(stage: Stage, problem: BaseException, tmp_path: Path) -> None:
+    def fail(_options: runner.RunOptions) -> None:
+        raise problem
+
+    stage.act = fail
+    code = invoke("--local")
+    assert stage.done[-1] == "down run"
+    assert code == {UnreachableError: 4, RuntimeError: 70, KeyboardInterrupt: 130}[type(problem)]
+    assert not (tmp_path / "runs").exists(), "nothing came of it, so nothing is left"
+
+
+def test_a_cluster_that_cannot_start_is_one_error(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail(*_args: object, **_more: object) -> None:
+        raise LocalClusterError("a local cluster needs root", hint="sudo aiconform run --local")
+
+    monkeypatch.setattr(start, "up", fail)
+    assert invoke("--local") == 4
+    assert capsys.readouterr().err.endswith("error: a local cluster needs root\n\nhint: sudo aiconform run --local\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_bundle_archive_and_page_lie_side_by_side(stage: Stage, tmp_path: Path) -> None:
+    invoke("--output", "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bundle", "bundle.tar.gz", "report.html"]
+
+
+def test_without_output_the_directory_is_named_after_the_run(stage: Stage, tmp_path: Path) -> None:
+    invoke()
+    assert stage.options is not None
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [stage.options.run]
+
+
+def test_standard_output_is_the_document_asked_for_and_nothing_else(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke("--format", "json")
+    assert json.loads(capsys.readouterr().out)["release"] == "1.35"
+    invoke()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_page_that_cannot_be_written_costs_the_page_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    stage.act = lambda options: (options.output / "report.html").mkdir()
+    assert invoke("--output", "out") == 2
+    err = capsys.readouterr().err
+    assert "the bundle is sealed: " in err
+    assert "Not conformant:" in err
+    assert (tmp_path / "out" / "bundle.tar.gz").is_file()
+
+
+def test_options_can_come_from_the_environment(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AICONFORM_RUN_RELEASE", "1.34")
+    invoke("dra_support")
+    assert stage.options is not None
+    assert (stage.options.release, stage.options.requirements) == ("1.34", ("dra_support",))
+
+
+def test_images_are_passed_by_role(stage: Stage) -> None:
+    invoke("--image", "probe=example.com/p@sha256:0", "--local")
+    assert stage.options is not None
+    assert stage.options.images == {"probe": "example.com/p@sha256:0"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_ending_signal_interrupts_and_none_disturbs_a_clean_up(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with undisturbed():
+        os.kill(os.getpid(), number)
+    with pytest.raises(KeyboardInterrupt):
+        send_interruptible(number)
+    assert signal.getsignal(number) is before
+
+
+def send_interruptible(number: signal.Signals) -> None:
+    with interruptible():
+        os.kill(os.getpid(), number)
+        time.sleep(1)
+
+
+def test_a_signal_ends_a_run_as_an_interrupt(stage: Stage) -> None:
+    stage.act = lambda _options: os.kill(os.getpid(), signal.SIGTERM)
+    assert invoke("--local") == 130
+    assert stage.done[-1] == "down run"
