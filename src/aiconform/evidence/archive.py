@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -27,10 +26,26 @@ GZIP_HEADER_SIZE: Final = len(GZIP_HEAD) + 32
 
 
 def member_header(name: str, size: int) -> bytes:
-    """The one ustar header that a file of a bundle has."""
-    info = tarfile.TarInfo(TOP + name)
-    info.size = size
-    return info.tobuf(tarfile.USTAR_FORMAT)
+    """The one ustar header (POSIX.1-1988) that a file of a bundle has.
+
+    Written out here because :mod:`tarfile` fills the device fields differently from one Python to another.
+    """
+    header = bytearray(BLOCK)
+    fields = (
+        (0, f"{TOP}{name}".encode()),
+        (100, b"0000644"),  # mode
+        (108, b"0000000"),  # owner
+        (116, b"0000000"),  # group
+        (124, b"%011o" % size),
+        (136, b"00000000000"),  # time
+        (148, b" " * 8),  # what the checksum field counts as in its own sum
+        (156, b"0"),  # a regular file
+        (257, b"ustar\x0000"),
+    )
+    for offset, value in fields:
+        header[offset : offset + len(value)] = value
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
 
 
 def padding(size: int) -> bytes:

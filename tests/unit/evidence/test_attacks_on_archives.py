@@ -80,6 +80,12 @@ def test_a_common_tar_can_read_it(good: bytes, tmp_path: Path) -> None:
         assert all(entry.isreg() and entry.mode == 0o644 and entry.mtime == 0 for entry in archive)
 
 
+def test_a_header_is_what_a_common_tar_writes() -> None:
+    info = tarfile.TarInfo(f"bundle/{BLOB}")
+    info.size = 123_456
+    assert member_header(BLOB, 123_456)[:329] == info.tobuf(tarfile.USTAR_FORMAT)[:329]
+
+
 def test_the_archive_depends_on_nothing_but_the_files(tmp_path: Path, good: bytes) -> None:
     again = make_bundle(tmp_path, name="another-name")
     assert again.with_name("another-name.tar.gz").read_bytes() == good
