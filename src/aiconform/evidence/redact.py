@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiconform.evidence.credentials import REDACTED, Credentials
 from aiconform.evidence.objects import is_serial_field, tidy
 from aiconform.evidence.pseudonyms import Pseudonyms
-from aiconform.evidence.shapes import is_secret_field, is_secret_option
+from aiconform.evidence.shapes import is_pem_line, is_secret_field, is_secret_option
 from aiconform.evidence.strictjson import StrictJSONError, loads
 
 _REMEMBERED: Final = 50_000
@@ -60,7 +60,7 @@ class Redactor:
                     return REDACTED.encode()
             else:
                 return self._redact_json(value).encode()
-        return self.redact_text(text).encode()
+        return REDACTED.encode() if is_pem_line(text) else self.redact_text(text).encode()
 
     def redact_text(self, text: str) -> str:
         """A text as the check may see it: a log, an error, a header."""

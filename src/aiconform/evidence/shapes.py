@@ -56,8 +56,9 @@ SHAPES: Final = tuple(
         (("AccountKey",), r"(AccountKey=)[A-Za-z0-9+/=]{20,}", rf"\1{_MARK}"),
         (("://",), r"(://[^\s/:@\"'\\\x00]{0,100}:)(?!\[redacted\])[^\s/@\"'\\\x00]{1,200}(?=@)", rf"\1{_MARK}"),
         (("auth",), r"(auth\\*[\"']\s{0,3}:\s{0,3}\\*[\"'])[A-Za-z0-9+/=]{8,}(?=\\*[\"'])", rf"\1{_MARK}"),
-        # a bootstrap token: its id is public, the other half is not
-        ((".",), r"\.(?<=\b[a-z0-9]{6}\.)(?=[a-z]*[0-9][a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{16}\b(?![.-])", f".{_MARK}"),
+        (("k8s-aws-v1.",), r"\bk8s-aws-v1\.[A-Za-z0-9_-]{20,}", _MARK),
+        # a bootstrap token: its id is public, the other half is not; the name of an Event ends in 16 hex digits
+        ((".",), r"\.(?<=\b[a-z0-9]{6}\.)(?=[a-z]*[0-9])(?=[0-9a-f]*[g-z])[a-z0-9]{16}\b(?![.-])", f".{_MARK}"),
     )
 )
 """Texts one of which must be there, the pattern, and what stands in the place of what it matches."""
@@ -77,6 +78,13 @@ _NOT_SECRET = re.compile(
     r"(?i)(?:file|path|dir|name|namespace|url|ref|ttl|type|class|id|expir\w*|enabled|audience)s?\Z"
 )
 _HARMLESS = re.compile(r"/|\$\(|\$\{|<|(?i:true|false|null|none|nil|required|missing|invalid|expired)\Z")
+
+_PEM_LINE = re.compile(r"(?:\S{1,40}Z )?(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9])[A-Za-z0-9+/]{64}\s?")
+
+
+def is_pem_line(text: str) -> bool:
+    """Whether it is a line of a PEM alone, as a log that is followed line by line delivers a key."""
+    return len(text) < 110 and _PEM_LINE.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=4096)

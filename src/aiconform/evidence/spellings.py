@@ -37,8 +37,16 @@ def spellings(secret: bytes) -> Iterator[str]:
 
 def is_public(secret: bytes) -> bool:
     """Whether it is a certificate: only the whole of it is ours, parts of it are in other certificates too."""
-    kinds = [kind for kind, _body in _PEM.findall(secret)]
+    kinds = [kind for kind, _body in _PEM.findall(_unpacked(secret))]
     return bool(kinds) and all(kind == b"CERTIFICATE" for kind in kinds)
+
+
+def _unpacked(secret: bytes) -> bytes:
+    """What a kubeconfig holds in base64; anything else as it is."""
+    try:
+        return base64.b64decode(secret.strip(), validate=True)
+    except binascii.Error:
+        return secret
 
 
 def _data_forms(data: bytes) -> Iterator[str]:

@@ -263,6 +263,13 @@ def test_a_certificate_is_redacted_as_a_whole_only() -> None:
     assert redactor.redact_text(base64.b64encode(CERTIFICATE.encode()).decode()).startswith("[redacted]")
 
 
+def test_a_certificate_from_a_kubeconfig_is_redacted_as_a_whole_only() -> None:
+    packed = base64.b64encode(CERTIFICATE.encode()).decode()
+    redactor = Redactor([packed])
+    assert redactor.redact_text(f"x {packed} y") == "x [redacted] y"
+    assert redactor.redact_text(packed[200:300]) == packed[200:300]
+
+
 def test_short_secrets_go_too_and_tiny_ones_do_not_eat_every_word() -> None:
     assert Redactor(["s3cr3t"]).redact_text("x s3cr3t y") == "x [redacted] y"
     assert Redactor(["a", ""]).redact_text("a cat") == "a cat"
@@ -310,6 +317,8 @@ RANDOM = "x7Kp2mQ9vR4tZ8wB3nL6"
         (f"kubeadm join --token {RANDOM} --discovery", RANDOM),
         (f"--api-key={RANDOM}", RANDOM),
         ("kubeadm join x --token abcdef.0123456789abcdef", "0123456789abcdef"),
+        ("bootstrap signer: abcdef.0123456789abcxyz", "0123456789abcxyz"),
+        (f"k8s-aws-v1.{RANDOM}{RANDOM}", RANDOM),
         ('{"auths":{"nvcr.io":{"auth":"JG9hdXRodG9rZW46c2VjcmV0"}}}', "JG9hdXRodG9rZW46c2VjcmV0"),
         (f"DefaultEndpointsProtocol=https;AccountKey={RANDOM}{RANDOM}==", RANDOM),
     ],
@@ -359,6 +368,7 @@ BENIGN = [
     "basic authentication is off",
     "https://kubernetes.default.svc:443/api",
     "kind: Secret",
+    "Event worker.17f3c09a1b2d4e5f and gpu-0.17f3c09a1b2d4e5f",
     "PodSecurity \"restricted:latest\"",
     "a-very-long-name-of-an-ordinary-object-that-goes-on-and-on-for-ever",
 ]  # fmt: skip
@@ -382,6 +392,13 @@ def test_ordinary_fields_survive() -> None:
         "volumes": [{"secret": {"secretName": "a"}}],
     }
     assert redacted(value) == value
+
+
+def test_lines_of_a_foreign_key_in_a_followed_log_go() -> None:
+    for line in KEY.splitlines()[1:-1]:
+        assert Redactor().redact_body(line.encode(), "text/plain") == b"[redacted]"
+    digest = "0f" * 32
+    assert Redactor().redact_body(digest.encode(), "text/plain") == digest.encode()
 
 
 # -- media types --------------------------------------------------------------------------------------------------
