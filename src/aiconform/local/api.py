@@ -47,6 +47,7 @@ class Api:
     def __init__(self, kubeconfig: Path, timeout_s: float = 5.0) -> None:
         fields = dict(re.findall(r"(server|[a-z-]+-data): (\S+)", kubeconfig.read_text()))
         authority = base64.b64decode(fields["certificate-authority-data"]).decode()
+        self._connection: http.client.HTTPSConnection | None = None
         self._context = ssl.create_default_context(cadata=authority)
         with tempfile.NamedTemporaryFile() as file:  # the ssl module reads a client's key from a file only
             file.write(base64.b64decode(fields["client-certificate-data"]))
@@ -55,7 +56,15 @@ class Api:
             self._context.load_cert_chain(file.name)
         self._address = fields["server"].removeprefix("https://")
         self._timeout_s = timeout_s
-        self._connection: http.client.HTTPSConnection | None = None
+
+    def close(self) -> None:
+        """Drop the kept connection; the next request makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def get(self, path: str) -> JsonObject:
         """The object or list at a path.
@@ -97,8 +106,7 @@ class Api:
             response = self._connection.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            self._connection = None
+            self.close()
             raise ApiError(0, f"{verb} {path}: {error!r}") from error
         if response.status >= 400:
             raise ApiError(response.status, f"{verb} {path}: {response.status} {data.decode(errors='replace')[:300]}")

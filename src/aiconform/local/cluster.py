@@ -145,7 +145,7 @@ def clear(home: Home) -> bool:
     """
     if not home.directory.exists():
         return False
-    with home.locked() as descriptor:
+    with home.locked(create=True) as descriptor:
         if descriptor is None:
             if not home.directory.exists():
                 return True

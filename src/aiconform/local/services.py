@@ -46,6 +46,10 @@ class Log:
         self._size += self._file.write(data)
         self.tail.extend(line for line in data.decode(errors="replace").splitlines() if line.strip())
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
     def note(self, text: str) -> None:
         """Append a line of our own, with the time."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
