@@ -181,7 +181,11 @@ COMPONENTS: Mapping[str, Component] = {
             "v0.17.3",
             _packages(_NFD, "cmd/nfd-master", "cmd/nfd-worker", "cmd/nfd-gc"),
             "node labels that gpu-feature-discovery relies on",
-            variables={f"{_NFD}/pkg/version.version": "v0.17.3"},
+            # Its chart shows the node's directories under /host-sys and so on.
+            variables={
+                f"{_NFD}/pkg/version.version": "v0.17.3",
+                f"{_NFD}/pkg/utils/hostpath.pathPrefix": "/host-",
+            },
         ),
         Component(
             "helm",
