@@ -25,8 +25,7 @@ _COLONS = re.compile(r":(?::|(?:[0-9A-Fa-f]{1,4}:){5})")
 _V6_LEFT = re.compile(r"[0-9A-Fa-f:]*\Z")
 _V6_RIGHT = re.compile(r"[0-9A-Fa-f:]*(?:\.[0-9]+){0,3}")
 _SERIAL = re.compile(
-    r"(?:erial|ERIAL)(?:[ _-]?(?:[Nn]umber|NUMBER|[Nn]o))?[\"']?\s{0,60}[:=>]\s{0,20}[\"']?([A-Za-z0-9]{8,64})"
-    + _END
+    r"(?:erial|ERIAL)(?:[ _-]?(?:[Nn]umber|NUMBER|[Nn]o))?[\"']?\s{0,60}[:=>]\s{0,20}[\"']?([A-Za-z0-9]{8,64})" + _END
 )
 _LOOKALIKE = re.compile(
     rf"-(?:(?<=[Gg]PU-)|(?<=gpu-)|(?<=MIG-))[A-Z]{{1,3}}{_END}"
