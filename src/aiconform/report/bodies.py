@@ -1,4 +1,4 @@
-"""Bodies as a reader can take them in: server-printed tables, pretty JSON, text, streams; long ones cut."""
+"""Bodies as a reader can take them in: server-printed tables, readable objects, text, streams; long ones cut."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiconform.errors import BundleError
+from aiconform.report.readable import readable
 from aiconform.report.text import clock, decode, one_line, size
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ MAX_EVENTS = 12
 MAX_CELL = 200
 MAX_PRETTY = 200_000
 """Largest body, in bytes, that is indented: of more, only the beginning is shown anyway."""
-MAX_FLAT = 88
-"""Longest line, in characters, that an object or a list is written on."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ def shown_body(data: bytes, label: str) -> Shown:
             return table
     if isinstance(parsed, dict | list) and len(data) <= MAX_PRETTY:
         with suppress(RecursionError):
-            # Pretty-printing changes the length, so what is left out is counted in what is shown.
-            return _cut(_pretty(parsed, ""), label)
+            # This changes the length, so what is left out is counted in what is shown.
+            return _cut(readable(parsed), label)
     return _cut(decode(data), label)
 
 
@@ -91,20 +90,6 @@ def _parse(data: bytes) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError):
         return None
-
-
-def _pretty(value: Any, indent: str) -> str:
-    """JSON for reading: indented, but whatever fits on a line stays on one."""
-    flat = json.dumps(value, ensure_ascii=False)
-    if len(indent) + len(flat) <= MAX_FLAT or not value or not isinstance(value, dict | list):
-        return flat
-    inner = indent + "  "
-    if isinstance(value, list):
-        parts, ends = [_pretty(item, inner) for item in value], "[]"
-    else:
-        named = ((json.dumps(name, ensure_ascii=False), item) for name, item in value.items())
-        parts, ends = [f"{name}: {_pretty(item, inner)}" for name, item in named], "{}"
-    return f"{ends[0]}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{ends[1]}"
 
 
 def _cut(text: str, label: str) -> Shown:

@@ -162,7 +162,7 @@ def _requirement(check: CheckView, report: Report, prefix: str) -> Iterator[str]
     # The heading is the id alone, so that a forge makes it the anchor that the summary links to.
     yield f"## {escape(check.id)}"
     yield ""
-    simulated = " (simulated)" if report.simulated and check.probes else ""
+    simulated = " (simulated)" if report.simulated and check.was_run else ""
     kar = f", {escape(check.kar)}" if check.kar else ""
     yield f"{escape(check.title)} ({check.level}{kar}): **{check.outcome}**{simulated}"
     yield ""

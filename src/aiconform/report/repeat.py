@@ -7,9 +7,10 @@ defaults, so such a line repeats the question, not the bytes.
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
+
+from aiconform.report.paths import Target, target
 
 if TYPE_CHECKING:
     from aiconform.evidence.records import RequestData
@@ -21,54 +22,17 @@ _PATCH_TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class _Target:
-    """What an API path names."""
-
-    group: str
-    namespace: str
-    resource: str
-    name: str
-    subresource: str
-
-    @property
-    def kind(self) -> str:
-        """The resource as kubectl wants it: ``pods``, ``resourceclaims.resource.k8s.io``."""
-        return f"{self.resource}.{self.group}" if self.group else self.resource
-
-    @property
-    def scope(self) -> list[str]:
-        return ["-n", self.namespace] if self.namespace else []
-
-
-def _target(path: str) -> _Target | None:
-    parts = path.strip("/").split("/")
-    if parts[0] == "api" and len(parts) > 2:
-        group, rest = "", parts[2:]
-    elif parts[0] == "apis" and len(parts) > 3:
-        group, rest = parts[1], parts[3:]
-    else:
-        return None
-    namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in {"status", "finalize"}:
-        namespace, rest = rest[1], rest[2:]
-    resource, name, *sub = [*rest, ""] if len(rest) == 1 else rest
-    if any(part.startswith("-") for part in (namespace, resource, name)):
-        return None  # would be read as an option
-    return _Target(group, namespace, resource, name, "/".join(sub))
-
-
 def _raw(request: RequestData) -> str:
     query = urlencode(request.query, quote_via=quote, safe=":,=")
     return request.path + (f"?{query}" if query else "")
 
 
-def _read(request: RequestData, target: _Target | None) -> list[str]:
+def _read(request: RequestData, named: Target | None) -> list[str]:
     raw = ["kubectl", "get", "--raw", _raw(request)]
     query = dict(request.query)
-    if target is None:
+    if named is None:
         return raw
-    if target.resource == "pods" and target.subresource == "log":
+    if named.resource == "pods" and named.subresource == "log":
         options = {"container": "-c", "tailLines": "--tail", "sinceSeconds": "--since"}
         extra: list[str] = []
         for name, option in options.items():
@@ -76,39 +40,39 @@ def _read(request: RequestData, target: _Target | None) -> list[str]:
                 value = query[name] + ("s" if name == "sinceSeconds" else "")
                 extra += [option, value] if option == "-c" else [f"{option}={value}"]
         follow = ["-f"] if query.get("follow") == "true" else []
-        return ["kubectl", "logs", *target.scope, target.name, *extra, *follow]
+        return ["kubectl", "logs", *named.scope, named.name, *extra, *follow]
     known = {"labelSelector", "fieldSelector", "watch", "resourceVersion", "allowWatchBookmarks", "timeoutSeconds"}
     known |= {"resourceVersionMatch", "sendInitialEvents", "includeObject", "limit"}
-    if "as=Table" not in request.accept or target.subresource or set(query) - known:
+    if "as=Table" not in request.accept or named.subresource or set(query) - known:
         return raw
     selectors = [f"--selector={query['labelSelector']}"] if query.get("labelSelector") else []
     selectors += [f"--field-selector={query['fieldSelector']}"] if query.get("fieldSelector") else []
     watch = ["--watch"] if query.get("watch") in {"true", "1"} else []
-    everywhere = [] if target.namespace or target.name else ["-A"]
+    everywhere = [] if named.namespace or named.name else ["-A"]
     return [
-        "kubectl", "get", target.kind, *([target.name] if target.name else []),
-        *target.scope, *everywhere, *selectors, *watch,
+        "kubectl", "get", named.kind, *([named.name] if named.name else []),
+        *named.scope, *everywhere, *selectors, *watch,
     ]  # fmt: skip
 
 
-def _write(request: RequestData, target: _Target | None, body_file: str) -> list[str]:
+def _write(request: RequestData, named: Target | None, body_file: str) -> list[str]:
     file = ["-f", body_file] if body_file else []
     method = request.method
-    if target is None or (target.subresource and method == "POST"):
+    if named is None or (named.subresource and method == "POST"):
         verb = {"POST": "create", "DELETE": "delete"}.get(method, "replace")
         return ["kubectl", verb, "--raw", _raw(request), *file]
     if method == "POST":
-        return ["kubectl", "create", *target.scope, *file]
+        return ["kubectl", "create", *named.scope, *file]
     if method == "DELETE":
-        names = [target.name] if target.name else [f"--selector={dict(request.query).get('labelSelector', '')}"]
-        return ["kubectl", "delete", target.kind, *names, *target.scope]
+        names = [named.name] if named.name else [f"--selector={dict(request.query).get('labelSelector', '')}"]
+        return ["kubectl", "delete", named.kind, *names, *named.scope]
     if method == "PATCH" and request.content_type in _PATCH_TYPES:
         kind = _PATCH_TYPES[request.content_type]
-        sub = [f"--subresource={target.subresource}"] if target.subresource else []
+        sub = [f"--subresource={named.subresource}"] if named.subresource else []
         patch = ["--patch-file", body_file] if body_file else []
-        return ["kubectl", "patch", target.kind, target.name, *target.scope, f"--type={kind}", *sub, *patch]
+        return ["kubectl", "patch", named.kind, named.name, *named.scope, f"--type={kind}", *sub, *patch]
     if method == "PATCH":
-        return ["kubectl", "apply", "--server-side", *target.scope, *file]
+        return ["kubectl", "apply", "--server-side", *named.scope, *file]
     return ["kubectl", "replace", "--raw", _raw(request), *file]
 
 
@@ -124,6 +88,6 @@ def repeat_line(request: RequestData, body_file: str) -> str:
     """
     if not request.path.startswith("/"):
         return ""
-    target = _target(request.path)
-    words = _read(request, target) if request.method == "GET" else _write(request, target, body_file)
+    named = target(request.path)
+    words = _read(request, named) if request.method == "GET" else _write(request, named, body_file)
     return shlex.join(words)

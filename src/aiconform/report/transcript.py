@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aiconform.evidence.records import NoteData
+from aiconform.evidence.records import NoteData, ResponseData
 from aiconform.report.bodies import Shown, blob_or_reason, shown_body, shown_stream
 from aiconform.report.exchanges import Exchange, Run, exchanges, runs
 from aiconform.report.model import BlobLink, EvidenceView, ExchangeView, LaneView
+from aiconform.report.paths import called
 from aiconform.report.repeat import repeat_line
-from aiconform.report.text import anchor, is_digest, one_line, size
+from aiconform.report.text import anchor, is_digest, size
 
 if TYPE_CHECKING:
     from aiconform.evidence.records import Record
@@ -23,6 +24,8 @@ BODY_BUDGET = 120_000
 """Most characters of bodies shown for one requirement."""
 MAX_USES = 4
 SMALL_ERROR = 4_000
+SILENT_NOTES = frozenset({"begins", "ended"})
+"""Notes that mark a place for a replay and tell a reader nothing."""
 
 
 @dataclass
@@ -61,6 +64,7 @@ class Transcriber:
             title: how the page calls it.
         """
         found = exchanges(records)
+        notes = (NoteData.model_validate(record.data).text for record in records if record.type == "note")
         grouped = runs(found, self.keys)
         kept = _keep(grouped, self.keys)
         return LaneView(
@@ -68,7 +72,7 @@ class Transcriber:
             title=title,
             exchanges=tuple(self._entry(run) for run in kept),
             total=len(found),
-            notes=tuple(NoteData.model_validate(record.data).text for record in records if record.type == "note"),
+            notes=tuple(text for text in notes if text not in SILENT_NOTES),
         )
 
     def evidence(self) -> tuple[EvidenceView, ...]:
@@ -81,7 +85,7 @@ class Transcriber:
     def _entry(self, run: Run) -> ExchangeView:
         first, last = run.first, run.members[-1]
         own = anchor("x", first.lane, str(first.n))
-        label = f"{first.request.method} {_tail(first.request.path)}"
+        label = called(first.request)
         is_key = (first.lane, first.n) in self.keys
         for member in run.members:
             self.anchors[member.lane, member.n] = (own, f"{label} {member.status or 'no answer'}")
@@ -129,8 +133,7 @@ class Transcriber:
         request, response = exchange.request, exchange.response
         if request.body and exchange.is_write:
             yield self._body(request.body, "request body", own)
-        refused = response is not None and response.status >= 400 and response.body_size <= SMALL_ERROR
-        if response and response.body and (is_key or refused):
+        if response and response.body and _is_worth_showing(exchange, response, is_key=is_key):
             yield self._body(response.body, "answer", own)
         if exchange.chunks and is_key:
             stream = shown_stream(exchange.chunks, self.source.blob)
@@ -151,6 +154,13 @@ class Transcriber:
         return shown
 
 
+def _is_worth_showing(exchange: Exchange, response: ResponseData, *, is_key: bool) -> bool:
+    """Refusals, tables that the server printed, and what an observation rests on, but no echo of what was sent."""
+    if response.status >= 400:
+        return is_key or response.body_size <= SMALL_ERROR
+    return "as=Table" in exchange.request.accept or (is_key and not exchange.is_write)
+
+
 def _keep(grouped: Sequence[Run], keys: frozenset[tuple[str, int]]) -> list[Run]:
     plain = 0
     kept = []
@@ -161,10 +171,6 @@ def _keep(grouped: Sequence[Run], keys: frozenset[tuple[str, int]]) -> list[Run]
                 continue
         kept.append(run)
     return kept
-
-
-def _tail(path: str) -> str:
-    return one_line("/".join(path.rstrip("/").rsplit("/", 2)[-2:]), 60)
 
 
 def _answer(exchange: Exchange) -> str:
