@@ -6,7 +6,6 @@ What can be read at all is read here, strictly; whether it is intact and complet
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from aiconform.errors import BundleError
 from aiconform.evidence import layout
+from aiconform.evidence.census import refuse
 from aiconform.evidence.documents import FORMAT, Manifest, Plan, Verdicts
 from aiconform.evidence.records import PAYLOADS, Record
-from aiconform.evidence.store import HINT, Store, open_store, refuse
+from aiconform.evidence.store import Store, open_store
 from aiconform.evidence.strictjson import StrictJSONError, canonical, loads
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -176,11 +176,3 @@ def _first(problem: ValidationError) -> str:
     error = problem.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in error["loc"])
     return ascii(f"{where or 'it'}: {error['msg']}"[:200])[1:-1]
-
-
-def as_text(value: Any) -> str:
-    """A JSON value as indented text, for people."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-__all__ = ["HINT", "Bundle", "as_text", "open_bundle", "payload"]

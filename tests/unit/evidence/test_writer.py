@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -201,6 +203,46 @@ def test_a_full_disk_at_the_archive_keeps_the_sealed_directory(tmp_path: Path, m
         make_bundle(tmp_path)
     assert findings(open_bundle(tmp_path / "bundle")) == []
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+ON_A_SMALL_DISK = """
+import sys
+from pathlib import Path
+from aiconform.errors import UsageError
+from tests.support.bundles import make_bundle
+try:
+    make_bundle(Path(sys.argv[1]))
+except UsageError as problem:
+    print(problem.render())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk in a namespace of its own")
+@pytest.mark.parametrize("kib", [8, 16, 32, 48, 64, 68, 72, 76, 80, 84, 88, 256])
+def test_a_disk_that_is_really_full(tmp_path: Path, kib: int) -> None:
+    """At whatever moment the disk fills up: one clear error, a log of whole lines, and sealed only if complete."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").mkdir()
+    script = (
+        f'mount -t tmpfs -o size={kib}k none {tmp_path}/disk && "$0" -c "$1" {tmp_path}/disk'
+        f" && cp -r {tmp_path}/disk/. {tmp_path}/out/"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, sys.executable, ON_A_SMALL_DISK],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    out = tmp_path / "out"
+    if (out / "bundle.tar.gz").exists():
+        assert done.stdout == ""
+        assert findings(open_bundle(out / "bundle.tar.gz")) == []
+    else:
+        assert "No space left on device" in done.stdout
+        assert "hint: free some space" in done.stdout
+    if (out / "bundle" / "manifest.json").exists():
+        assert findings(open_bundle(out / "bundle")) == []
+    log = out / "bundle" / "log.jsonl"
+    assert not log.exists() or log.read_bytes()[-1:] in (b"", b"\n")
+    assert not list(out.rglob("*unfinished*"))
 
 
 def test_wall_times_are_utc_with_milliseconds() -> None:
