@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aiconform.errors import LocalClusterError
 from aiconform.local import boot
 from aiconform.local.profiles import CONTROL, NodeSpec, Profile
+from aiconform.local.state import base_directory
 from aiconform.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ def collect(cluster: str, wanted: Profile, progress: Progress) -> tuple[boot.Par
     Raises:
         LocalClusterError: something is missing and cannot be built; the hint says how to get it.
     """
-    from aiconform.local import build, images
+    from aiconform.local import build, images, prerequisites
     from aiconform.local.accelerators import toolkit
 
+    prerequisites.check(base_directory())
     binaries = build.ensure(components(wanted), progress)
     names = image_nodes(wanted)
     archives = images.ensure_images(list(names), binaries, progress)

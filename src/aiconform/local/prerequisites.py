@@ -51,19 +51,27 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_PATH]))
 
 
+def _to_build(name: str, package: str, why: str, there: Callable[[], bool]) -> Need:
+    """A need that ends once runc, which asks most of the machine, is in the cache."""
+    return Need(name, package, why, lambda: _runc_is_built() or there())
+
+
+def _runc_is_built() -> bool:
+    from aiconform.local import build
+    from aiconform.local.components import COMPONENTS
+
+    return build.place(COMPONENTS["runc"]).exists()
+
+
 def _has_certificates() -> bool:
     paths = ssl.get_default_verify_paths()
-    return any(path and Path(path).exists() for path in (os.environ.get("SSL_CERT_FILE"), paths.cafile)) or bool(
+    files = (os.environ.get("SSL_CERT_FILE"), paths.cafile)
+    return any(path and Path(path).exists() for path in files) or bool(
         paths.capath and any(Path(paths.capath).glob("*"))
     )
 
 
 def _has_seccomp() -> bool:
-    from aiconform.local import build
-    from aiconform.local.components import COMPONENTS
-
-    if build.place(COMPONENTS["runc"]).exists():  # built already: its headers are not needed any more
-        return True
     program = find_program("pkg-config")
     return program is not None and subprocess.run([program, "--exists", "libseccomp"], check=False).returncode == 0
 
@@ -83,10 +91,13 @@ TO_RUN = (
 """What a running cluster needs."""
 
 TO_BUILD = (
-    Need("CA certificates", "ca-certificates", "downloading Go modules", _has_certificates),
-    _program("pkg-config", "pkg-config", "building runc"),
-    Need(
-        "libseccomp's headers", "libseccomp-dev", "building runc with seccomp, which restricted pods use", _has_seccomp
+    _to_build("CA certificates", "ca-certificates", "downloading Go modules", _has_certificates),
+    _to_build("pkg-config", "pkg-config", "building runc", lambda: find_program("pkg-config") is not None),
+    _to_build(
+        "libseccomp's headers",
+        "libseccomp-dev",
+        "building runc with seccomp, which restricted pods use",
+        _has_seccomp,
     ),
 )
 """What building the programs needs besides Go and a C compiler, which are fetched when missing."""
@@ -124,17 +135,16 @@ def lacking(needs: Iterable[Need]) -> LocalClusterError:
     )
 
 
-def check(state: Path, *, building: bool = True) -> None:
+def check(state: Path) -> None:
     """Refuse to start a local cluster on a machine that cannot carry one.
 
     Args:
         state: directory that will hold clusters; it need not exist.
-        building: programs will be built too.
 
     Raises:
         LocalClusterError: names what is missing and the command that helps.
     """
-    if absent := missing((*TO_RUN, *TO_BUILD) if building else TO_RUN):
+    if absent := missing((*TO_RUN, *TO_BUILD)):
         raise lacking(absent)
     check_overlay()
     check_space(state, STATE_BYTES, "XDG_STATE_HOME")
