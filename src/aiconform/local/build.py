@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
@@ -21,8 +20,9 @@ from aiconform.local.compile import Tools, Watch, build_flags, compile_component
 from aiconform.local.components import COMPONENTS, CORE, Component
 from aiconform.progress import Progress, Silent
 
-SPACE_NEEDED = 6 * 1024**3
-"""Bytes that building everything may take: programs, modules, and Go's own cache."""
+LARGE_BYTES = 6 * 1024**3
+SMALL_BYTES = 1024**3
+"""Free space asked for before building with and without Kubernetes: programs, modules, and Go's own cache."""
 
 
 class Binaries(Mapping[str, Path]):
@@ -64,7 +64,8 @@ def key(item: Component) -> str:
     digest = hashlib.sha256()
     for file in ("go.mod", "go.sum"):
         digest.update((item.pin / file).read_bytes() + b"\0")
-    flags = [*build_flags(item), f"cgo={item.cgo}", platform.machine(), *map("=".join, item.programs.items())]
+    pairs = [*item.programs.items(), *item.defines.items()]
+    flags = [*build_flags(item), f"cgo={item.cgo}", platform.machine(), *map("=".join, pairs)]
     digest.update("\0".join(flags).encode())
     return digest.hexdigest()[:12]
 
@@ -88,7 +89,7 @@ def ensure(names: Iterable[str], progress: Progress) -> Binaries:
     wanted = components_of(names)
     missing = [item for item in wanted if not place(item).exists()]
     if missing:
-        _check_space()
+        _check_space(LARGE_BYTES if any(item.name == "kubernetes" for item in missing) else SMALL_BYTES)
         tools = _tools(missing, progress)
         for done, item in enumerate(missing):
             _build(item, tools, progress, done, len(missing))
@@ -109,7 +110,7 @@ def module_dir(module: str, progress: Progress | None = None) -> Path:
     """
     pin = _pin_with(module)
     go = toolchain.go([pin], progress or Silent())
-    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    environment = toolchain.go_environment()
     for arguments in (["mod", "download", module], ["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]):
         done = subprocess.run(
             [str(go), *arguments], cwd=pin, env=environment, capture_output=True, text=True, check=False
@@ -150,15 +151,15 @@ def _build(item: Component, tools: Tools, progress: Progress, done: int, total: 
     progress.finished(f"built {item.name} {item.version}", f"{done + 1} of {total}, {elapsed:.0f} s")
 
 
-def _check_space() -> None:
+def _check_space(needed: int) -> None:
     directory = cache.directory()
-    directory.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(directory).free
-    if free < SPACE_NEEDED:
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
         raise LocalClusterError(
-            f"{free / 1024**3:.1f} GiB are free for building, {SPACE_NEEDED / 1024**3:.0f} GiB are needed",
+            f"{free / 1024**3:.1f} GiB are free for building, {needed / 1024**3:.0f} GiB are needed",
             details=[f"cache: {directory}"],
-            hint="free space, or set XDG_CACHE_HOME to a directory of another file system",
+            hint="free space, or set XDG_CACHE_HOME to a directory on another disk",
         )
 
 

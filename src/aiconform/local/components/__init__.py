@@ -33,6 +33,7 @@ class Component:
         variables: Go string variables set at link time (``-X``).
         cgo: needs a C compiler; the program is linked to the C library.
         linker: options for the C linker.
+        defines: C macros.
         why: what the local cluster needs it for, in a few words.
     """
 
@@ -45,6 +46,7 @@ class Component:
     variables: Mapping[str, str] = field(default_factory=dict)
     cgo: bool = False
     linker: tuple[str, ...] = ()
+    defines: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pin(self) -> Path:
@@ -74,6 +76,10 @@ _NVIDIA = "github.com/NVIDIA"
 _NFD = "sigs.k8s.io/node-feature-discovery"
 _LAZY = ("-Wl,--export-dynamic", "-Wl,--unresolved-symbols=ignore-in-object-files", "-Wl,-z,lazy")
 """NVML's functions are bound when first called: the library need not be there to build or start the program."""
+
+_NEWER_SECCOMP = {"SCMP_ARCH_M68K": "0x4", "SCMP_ARCH_SH": "0x4000002a", "SCMP_ARCH_SHEB": "0x2a"}
+"""Architectures that headers before libseccomp 2.6 lack; without them Clang refuses the Go binding, whose stand-ins for
+all three are equal. Values from ``<linux/audit.h>``."""
 
 COMPONENTS: Mapping[str, Component] = {
     component.name: component
