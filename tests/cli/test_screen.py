@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +20,7 @@ from rich.console import Console
 from tests.support import runs, snapshots
 
 from aiconform.cli.console import Screen
+from aiconform.cli.screen import again
 from aiconform.cli.text import visible
 
 
@@ -106,6 +116,68 @@ def test_a_wait_off_a_terminal_is_told_every_thirty_seconds_and_not_more_often()
     assert "object 90" in told[-1]
 
 
+def test_a_clean_up_that_is_over_is_waited_for_no_more() -> None:
+    hand = Hand(terminal=False)
+    hand.screen.handle(runs.events.CleaningUp(0, ["pod/a"]))
+    hand.screen.handle(runs.events.CleaningUp(1, []))
+    hand.seconds = 100
+    hand.screen.tick()
+    assert "still waiting" not in hand.out.getvalue()
+
+
+PLAY = """
+import sys, time
+from pathlib import Path
+from aiconform.cli.console import Screen
+from tests.support import runs
+
+with Screen(sys.stderr) as screen:
+    for event in [*runs.beginning(), *runs.middle()]:
+        screen.handle(event)
+    time.sleep(0.5)
+    for event in runs.ending():
+        screen.handle(event)
+    screen.conclude(Path("report.html"))
+"""
+
+
+def test_the_live_block_leaves_only_finished_lines_on_a_real_terminal() -> None:
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 60, 94, 0, 0))
+    environment = {"PATH": "/usr/bin:/bin", "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([sys.executable, "-c", PLAY], stderr=slave, stdout=slave, env=environment) as process:
+        os.close(slave)
+        seen = b""
+        with contextlib.suppress(OSError):  # how a pseudo-terminal says that nobody writes any more
+            while piece := os.read(master, 65536):
+                seen += piece
+    os.close(master)
+    text = seen.decode()
+    assert process.returncode == 0, text
+    assert "47s left" in text or "48s left" in text, "the live block was drawn"
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is shown again"
+    snapshots.same("run-pty", terminal_shows(text))
+
+
+def terminal_shows(text: str) -> str:
+    """What a terminal shows in the end, of the few movements that the live block makes."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[a-zA-Z]|.", text, re.DOTALL):
+        if part == "\r":
+            column = 0
+        elif part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part.startswith("\x1b"):
+            row -= int(part[2:-1] or 1) if part.endswith("A") else 0
+            if part == "\x1b[2K":
+                lines[row] = ""
+        else:
+            lines[row] = lines[row].ljust(column)[:column] + part + lines[row][column + 1 :]
+            column += 1
+    return "\n".join(lines).rstrip()
+
+
 def test_progress_can_be_switched_off_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AICONFORM_NO_PROGRESS", "1")
     hand = Hand(terminal=True)
@@ -122,6 +194,19 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
         screen.handle(event)
     assert "\x1b[3" not in out.getvalue()
     assert "\x1b[9" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (["run"], "aiconform run gpu_sharing --keep"),
+        (["run", "--local", "--format", "json"], "aiconform run gpu_sharing --local --keep"),
+        (["run", "a", "--context", "my ctx"], "aiconform run gpu_sharing --context 'my ctx' --keep"),
+        (["run", "--release=1.36"], "aiconform run gpu_sharing --release=1.36 --keep"),
+    ],
+)
+def test_again_is_against_the_same_cluster(given: list[str], shown: str) -> None:
+    assert again(runs.PLAN.model_copy(update={"command": given}), "gpu_sharing") == shown
 
 
 def test_every_verdict_has_a_word_beside_its_mark() -> None:

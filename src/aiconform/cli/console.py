@@ -170,8 +170,11 @@ class Screen:
                 self._rows(screen.check(verdict, self._plan))
 
     def _cleaning(self, event: events.CleaningUp) -> None:
+        if not event.remaining:
+            self._doing.pop("cleanup", None)
+            return
         left = f", {len(event.remaining) - 3} more" if len(event.remaining) > 3 else ""
-        waiting = f"removing {', '.join(event.remaining[:3])}{left}" if event.remaining else ""
+        waiting = f"removing {', '.join(event.remaining[:3])}{left}"
         self._change("cleanup", _Doing("cleanup", self._since("cleanup", "cleanup"), "", waiting))
 
     def _wait(self, event: events.Waiting) -> None:

@@ -5,6 +5,7 @@ A row is a lead that never wraps and a text beside it that wraps under itself.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _KEY: Final = 11
 """Width of the words before the values: ``cluster    ``."""
 _MAX_MEASURED: Final = 70
+_WHERE: Final = ("--context", "--kubeconfig", "--release", "--profile")
+"""Options that say what a run was against."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def check(verdict: CheckVerdict, plan: Plan) -> list[Row]:
         return [Row(lead, Text(visible(measured(verdict)), style="dim"))]
     rows = [Row(lead, Text(""))]
     for probe in verdict.probes:
-        rows += _probe(probe, planned)
+        rows += _probe(probe, planned, again(plan, verdict.requirement))
     rows += [row("", f"clean-up left {what}", "yellow", indent=4, width=0) for what in verdict.left_behind]
     return rows
 
@@ -103,7 +106,19 @@ def measured(verdict: CheckVerdict) -> str:
     return next((line for line in lines if len(line) <= _MAX_MEASURED), "")
 
 
-def _probe(probe: ProbeVerdict, planned: PlannedCheck) -> list[Row]:
+def again(plan: Plan, requirement: str) -> str:
+    """The command that runs one requirement of a run again, on the same cluster, leaving its objects to look at."""
+    kept = []
+    words = iter(plan.command)
+    for word in words:
+        if word == "--local" or word.startswith(tuple(f"{option}=" for option in _WHERE)):
+            kept.append(word)
+        elif word in _WHERE:
+            kept += [word, next(words, "")]
+    return shlex.join(["aiconform", "run", requirement, *kept, "--keep"])
+
+
+def _probe(probe: ProbeVerdict, planned: PlannedCheck, repeat: str) -> list[Row]:
     plan = next(found for found in planned.probes if found.id == probe.id)
     lead = Text(f"    {MARKS[probe.outcome]} ", style=STYLES[probe.outcome])
     lead.append(f"{plan.kind:<9} ", style="")
@@ -114,11 +129,11 @@ def _probe(probe: ProbeVerdict, planned: PlannedCheck) -> list[Row]:
         rest.append(f"; {probe.outcome}", style=STYLES[probe.outcome])
     rows = [Row(lead, rest)]
     if probe.outcome in ("failed", "undecided"):
-        rows += [row(key, value, indent=6, width=10) for key, value in _why(probe, planned.requirement) if value]
+        rows += [row(key, value, indent=6, width=10) for key, value in _why(probe, repeat) if value]
     return rows
 
 
-def _why(probe: ProbeVerdict, requirement: str) -> Iterator[tuple[str, str]]:
+def _why(probe: ProbeVerdict, repeat: str) -> Iterator[tuple[str, str]]:
     """Expected, observed, cause, where the evidence is, and how to see it again."""
     worst = next((seen for seen in probe.observations if seen.outcome == probe.outcome), None)
     if worst is not None:
@@ -131,7 +146,7 @@ def _why(probe: ProbeVerdict, requirement: str) -> Iterator[tuple[str, str]]:
         yield "observed", "nothing that decides it"
         yield "cause", probe.reason
         yield "evidence", probe.lane
-    yield "again", f"aiconform run {requirement} --keep"
+    yield "again", repeat
 
 
 def summary(event: events.RunFinished, report: Path | None) -> list[Row]:
