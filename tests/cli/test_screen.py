@@ -154,7 +154,7 @@ def test_the_live_block_leaves_only_finished_lines_on_a_real_terminal() -> None:
     os.close(master)
     text = seen.decode()
     assert process.returncode == 0, text
-    assert "47s left" in text or "48s left" in text, "the live block was drawn"
+    assert re.search(r"\d+s left", text), "the live block was drawn"
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is shown again"
     snapshots.same("run-pty", terminal_shows(text))
 
