@@ -37,7 +37,7 @@ EXIT_MEANINGS = {
     130: "the run was interrupted before its end",
 }
 MAX_MARKS = 150
-MAX_MEASURED = 100
+MAX_MEASURED = 60
 
 
 def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
@@ -226,11 +226,15 @@ def _citation(scribe: Transcriber, cited: RestsOn) -> Citation:
 
 
 def _summary(probes: Sequence[ProbeView]) -> str:
-    """The first measured values that fit on a line, else what was observed first."""
-    seen = [observation for probe in probes for observation in probe.observations]
-    measured = (", ".join(f"{name} {value}" for name, value in observation.figures) for observation in seen)
-    short = next((line for line in measured if line and len(line) <= MAX_MEASURED), "")
-    return one_line(short or seen[0].observed, 160) if seen else ""
+    """The first measured values that fit in a few words, else what the control (or the first probe) showed."""
+    for probe in probes:
+        for observation in probe.observations:
+            measured = ", ".join(f"{name} {value}" for name, value in observation.figures)
+            if measured and len(measured) <= MAX_MEASURED:
+                return one_line(measured)
+    controls = {probe.control for probe in probes}
+    named = next((probe for probe in probes if probe.id in controls), probes[0] if probes else None)
+    return one_line(named.title) if named else ""
 
 
 def _groups(probes: Sequence[ProbeView]) -> tuple[Group, ...]:
