@@ -74,7 +74,9 @@ def _recorded(
     found = payload(places[0])
     if not isinstance(found, VerdictData) or found.subject != subject:
         yield _line(places[0].seq), f"is the verdict of lane {lane}, but on something else"
-    elif verdict is not None and (found.outcome, found.reason) != (verdict.outcome, verdict.reason):
+    elif verdict is not None and found.outcome == verdict.outcome and found.reason != verdict.reason:
+        yield layout.VERDICTS, f"the reason for {subject} is not that of {_line(places[0].seq)}"
+    elif verdict is not None and found.outcome != verdict.outcome:
         yield layout.VERDICTS, f"{subject} is {verdict.outcome}, but {found.outcome} in {_line(places[0].seq)}"
 
 

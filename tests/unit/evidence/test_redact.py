@@ -63,6 +63,35 @@ def test_rows_of_a_table_of_objects_come_in_order() -> None:
     assert [row["cells"] for row in redacted({"kind": "Table", "rows": rows})["rows"]] == [["a"], ["b"], ["c"]]
 
 
+def test_lists_of_something_else_keep_their_order() -> None:
+    value = {"kind": "OddList", "items": ["b", "a", 1]}
+    assert redacted(value) == value
+    assert redacted({"kind": "OddList", "items": "none"}) == {"kind": "OddList", "items": "none"}
+
+
+def test_a_serial_that_looks_like_something_else_is_treated_as_that() -> None:
+    redactor = Redactor()
+    assert redacted({"serial": "10.0.0.7"}, redactor) == {"serial": "ip-1"}
+    assert redacted({"serial": "serial-1"}, redactor) == {"serial": "serial-1"}
+    assert redacted({"serial": "A1"}, redactor) == {"serial": "serial-2"}
+    assert redactor.restore_text("serial-2") == "A1"
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"metadata": None, "status": None, "spec": None},
+        {"metadata": {"name": 7}, "status": {"addresses": [{"type": "Hostname", "address": 7}, "x"]}},
+        {"metadata": [], "status": {"addresses": {}}},
+    ],
+)
+def test_odd_nodes_do_not_make_it_stumble(node: Any) -> None:
+    assert redacted({"kind": "NodeList", "items": [node]})["items"] == [node]
+    table = {"kind": "Table", "columnDefinitions": [{"name": n} for n in ("Name", "Status", "Roles", "Age")]}
+    rows = [{"cells": []}, {"cells": [7]}, {"cells": "x"}]
+    assert redacted(table | {"rows": rows})["rows"] == rows
+
+
 def test_rows_without_objects_keep_the_servers_order() -> None:
     rows = [{"cells": ["b"]}, {"cells": ["a"]}]
     assert redacted({"kind": "Table", "rows": rows})["rows"] == rows
@@ -280,6 +309,23 @@ def test_a_secret_with_blanks_and_quotes() -> None:
     redactor = Redactor([secret])
     assert redacted({"a": secret, "b": json.dumps(secret)}, redactor) == {"a": "[redacted]", "b": '"[redacted]"'}
     assert redactor.redact_text(json.dumps({"a": secret})) == '{"a": "[redacted]"}'
+
+
+def test_a_secret_that_is_no_text() -> None:
+    secret = bytes(range(250, 256)) * 6
+    output = Redactor([secret]).redact_text(f"x {secret.hex()} {base64.b64encode(b'ab' + secret + b'c').decode()} y")
+    assert secret.hex() not in output
+    assert output.count("[redacted]") == 2
+
+
+def test_a_pem_whose_body_is_no_base64() -> None:
+    broken = "-----BEGIN PRIVATE KEY-----\n#not base64, but secret#\n-----END PRIVATE KEY-----"
+    assert "but secret" not in Redactor([broken]).redact_text(f"x {broken} y #notbase64,butsecret#")
+
+
+def test_letters_that_change_their_length_do_not_shift_what_is_redacted() -> None:
+    text = f"İİİ İstanbul PASSWORD={RANDOM} after"
+    assert Redactor().redact_text(text) == "İİİ İstanbul PASSWORD=[redacted] after"
 
 
 # -- anybody's credentials ----------------------------------------------------------------------------------------
