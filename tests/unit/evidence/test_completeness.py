@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.bundles import make_bundle
+from tests.support.forgery import edit_document, edit_log, reseal
 
 from aiconform.evidence import layout
 from aiconform.evidence.integrity import findings
 from aiconform.evidence.reader import open_bundle
-from tests.support.bundles import make_bundle
-from tests.support.forgery import edit_document, edit_log, reseal
 
 Log = list[dict[str, Any]]
 
