@@ -43,12 +43,10 @@ class Image:
     Args:
         name: short, for log files: ``coredns``.
         archive: OCI layout in a tar file.
-        nodes: names of the nodes that get it; None: all.
     """
 
     name: str
     archive: Path
-    nodes: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Parts:
 
     Args:
         programs: path of each program by name; more than :data:`PROGRAMS` are shown to nodes too.
-        images: imported in this order; the first is the sandbox image, which nodes wait for.
+        images: on every node before it starts, see :mod:`aiconform.local.seed`.
         prepare: sets up simulated accelerators; None: nodes have none.
         versions: names and versions told by ``status``.
     """
@@ -66,10 +64,6 @@ class Parts:
     images: tuple[Image, ...]
     prepare: Preparation | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-
-    def images_of(self, node: str) -> dict[str, Path]:
-        """The archives that a node gets, by name."""
-        return {image.name: image.archive for image in self.images if image.nodes is None or node in image.nodes}
 
 
 def write(home: Home, state: ClusterState, specs: Mapping[str, NodeSpec], parts: Parts, listener: int) -> None:
@@ -104,7 +98,7 @@ def write(home: Home, state: ClusterState, specs: Mapping[str, NodeSpec], parts:
 
 def _launch(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, parts: Parts) -> Launch:
     directory = home.node(place.name)
-    for name in ("kubelet", "containerd", "log", "cni", "etcd", "pki", "report", "accelerators"):
+    for name in ("kubelet", "log", "cni", "etcd", "pki", "report", "accelerators"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     (home.logs / place.name).mkdir(exist_ok=True)
     node.write_keys(keys, place, directory / "pki")
@@ -112,7 +106,7 @@ def _launch(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, par
     if spec.accelerators is not None and parts.prepare is not None:
         extras = parts.prepare(spec, directory / "accelerators")
     labels = [f"{key}={value}" for key, value in {**spec.labels, **extras.labels}.items()]
-    services = node.services(place, labels, parts.images_of(spec.name))
+    services = node.services(place, labels)
     files = node.files(home.name, keys, place, machine_id=secrets.token_hex(16))
     return Launch(
         hostname=spec.name,
@@ -144,7 +138,6 @@ def _binds(home: Home, place: NodeState, parts: Parts) -> tuple[Bind, ...]:
         binds.append(Bind(str(home.pki), f"{INSIDE}/pki-control"))
     binds.append(Bind(str(home.logs / place.name), f"{INSIDE}/logs", read_only=False))
     binds += [Bind(str(folder), target) for folder, target in _program_folders(parts).items()]
-    binds += [Bind(str(path), f"{INSIDE}/images/{name}.tar") for name, path in parts.images_of(place.name).items()]
     return (*binds, *_python_binds())
 
 

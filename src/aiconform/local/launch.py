@@ -14,7 +14,6 @@ INSIDE = "/run/aiconform"
     bin/      links to the programs   pki/     this node's certificates
     conf/     their configuration     done/    one empty file per thing that others wait for
     logs/     one file per component  shared/  like done/, but common to all nodes
-    images/   image archives
 """
 
 API_READY = f"{INSIDE}/shared/api-ready"

@@ -173,33 +173,13 @@ def files(cluster: str, keys: ClusterKeys, node: NodeState, machine_id: str) -> 
     )
 
 
-def services(node: NodeState, labels: Iterable[str], images: Iterable[str]) -> tuple[Service, ...]:
+def services(node: NodeState, labels: Iterable[str]) -> tuple[Service, ...]:
     """What a node runs.
 
     Args:
         node: the node.
         labels: ``key=value`` of the Node object from its first registration.
-        images: archive names below the node's ``images``; the kubelet waits for the first, the sandbox image.
     """
-    imports = [
-        Service(
-            f"image-{name}",
-            (
-                "ctr",
-                "--address",
-                SOCKET,
-                "--namespace",
-                "k8s.io",
-                "images",
-                "import",
-                "--local",
-                f"{INSIDE}/images/{name}.tar",
-            ),
-            (SOCKET,),
-            once=True,
-        )
-        for name in images
-    ]
     kubelet = Service(
         "kubelet",
         (
@@ -210,11 +190,10 @@ def services(node: NodeState, labels: Iterable[str], images: Iterable[str]) -> t
             f"--node-ip={node.address}",
             f"--node-labels={','.join(labels)}",
         ),
-        after=(SOCKET, API_READY, *(f"{INSIDE}/done/{service.name}" for service in imports[:1])),
+        after=(SOCKET, API_READY),
     )
     return (
         Service("containerd", ("containerd", "--config", f"{CONF}/containerd.toml", "--log-level", "warn")),
-        *imports,
         kubelet,
         Service("kube-proxy", ("kube-proxy", f"--config={CONF}/kube-proxy.json"), after=(API_READY,)),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiconform.errors import LocalClusterError
 from aiconform.local import boot
-from aiconform.local.profiles import CONTROL, NodeSpec, Profile
+from aiconform.local.profiles import NodeSpec, Profile
 from aiconform.local.state import base_directory
 from aiconform.progress import Progress, Silent
 
@@ -55,12 +55,11 @@ def collect(cluster: str, wanted: Profile, progress: Progress) -> tuple[boot.Par
 
     prerequisites.check(base_directory())
     binaries = build.ensure(components(wanted), progress)
-    names = image_nodes(wanted)
-    archives = images.ensure_images(list(names), binaries, progress)
+    archives = images.ensure_images(image_names(wanted), binaries, progress)
     programs = [*boot.PROGRAMS, *(toolkit.PROGRAMS if accelerated(wanted) else ())]
     made = boot.Parts(
         programs={name: binaries[name] for name in programs},
-        images=tuple(boot.Image(name, archives[name].path, nodes) for name, nodes in names.items()),
+        images=tuple(boot.Image(name, file.path) for name, file in archives.items()),
         versions={"etcd": _version("etcd"), "CoreDNS": _version("coredns"), "runc": _version("runc")},
     )
     if not accelerated(wanted):
@@ -75,16 +74,14 @@ def components(wanted: Profile) -> list[str]:
     return list(COMPONENTS) if accelerated(wanted) else list(CORE)
 
 
-def image_nodes(wanted: Profile) -> dict[str, frozenset[str] | None]:
-    """The images of a profile and which nodes get them (None: all). The first is the sandbox image."""
-    with_devices = frozenset(spec.name for spec in accelerated(wanted))
-    with_dra = frozenset(spec.name for spec in accelerated(wanted) if spec.accelerators and spec.accelerators.dra)
-    names: dict[str, frozenset[str] | None] = {"pause": None, "coredns": frozenset({CONTROL})}
-    if with_devices:
-        names |= {"node-feature-discovery": None, "nvidia-device-plugin": with_devices}
-    if with_dra:
-        names["dra-example-driver"] = with_dra
-    return names | {"busybox": None, "agnhost": None}
+def image_names(wanted: Profile) -> list[str]:
+    """The images that a profile's nodes have."""
+    names = ["pause", "coredns", "busybox", "agnhost"]
+    if accelerated(wanted):
+        names += ["node-feature-discovery", "nvidia-device-plugin"]
+    if any(spec.accelerators and spec.accelerators.dra for spec in wanted.nodes):
+        names.append("dra-example-driver")
+    return names
 
 
 def accelerated(wanted: Profile) -> list[NodeSpec]:

@@ -15,7 +15,7 @@ from typing import IO
 import yaml  # type: ignore[import-untyped]
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import boot, inspection, kernel, parts
+from aiconform.local import boot, inspection, kernel, parts, seed
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster, clear
 from aiconform.local.profiles import CONTROL, Profile, profile
@@ -64,11 +64,12 @@ def up(
     if found is not None:
         return found
     made, own = (ready_made, []) if ready_made is not None else parts.collect(name, wanted, progress)
+    images = seed.ensure(made, progress)
     clear(home)
     with home.locked(create=True) as lock:
         if lock is None:
             raise _occupied(home)
-        boots = _Boot(home, wanted, progress, owner_pid)
+        boots = _Boot(home, wanted, progress, owner_pid, images)
         try:
             return boots.run(lock, port, made, own if installers is None else installers)
         except OSError as error:
@@ -105,11 +106,12 @@ def _occupied(home: Home) -> LocalClusterError:
 class _Boot:
     """One attempt to start a cluster. Until the cluster is told that it is ready, its end is the cluster's."""
 
-    def __init__(self, home: Home, wanted: Profile, progress: Progress, owner_pid: int | None) -> None:
+    def __init__(self, home: Home, wanted: Profile, progress: Progress, owner_pid: int | None, images: Path) -> None:
         self._home = home
         self._profile = wanted
         self._progress = progress
         self._owner_pid = owner_pid
+        self._images = images
         self._pipe = -1
         self._janitor: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -130,6 +132,8 @@ class _Boot:
             )
             specs = {spec.name: spec for spec in self._profile.nodes}
             boot.write(self._home, state, specs, made, listener.fileno())
+            for node in state.nodes:
+                seed.plant(self._images, self._home.node(node.name) / "containerd")
             self._start_janitor(lock, listener.fileno())
         cluster = Cluster(self._home, state, fresh=True)
         api = self._wait_for_api()

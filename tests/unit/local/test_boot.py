@@ -8,7 +8,7 @@ import yaml
 
 from aiconform.errors import UsageError
 from aiconform.local import boot, controlplane, launch, node
-from aiconform.local.boot import Image, Parts
+from aiconform.local.boot import Parts
 from aiconform.local.launch import INSIDE, Launch
 from aiconform.local.profiles import PROFILES, DeviceNode, NodeExtras, NodeFile, profile
 from aiconform.local.state import ClusterState, Home, NodeState
@@ -24,8 +24,7 @@ def written(tmp_path, monkeypatch):
     extras = NodeExtras(
         devices=(DeviceNode("/dev/nvidia0", 240, 0),), files=(NodeFile("/etc/x", "y"),), labels={"a.b/c": "d"}
     )
-    images = (Image("pause", tmp_path / "p.tar"), Image("coredns", tmp_path / "c.tar", frozenset({"control"})))
-    parts = Parts({"kubelet": tmp_path / "bin" / "kubelet"}, images, prepare=lambda _spec, _dir: extras)
+    parts = Parts({"kubelet": tmp_path / "bin" / "kubelet"}, (), prepare=lambda _spec, _dir: extras)
     boot.write(home, state, {spec.name: spec for spec in PROFILES["default"].nodes}, parts, listener=7)
     return home
 
@@ -40,12 +39,7 @@ def names(plan: Launch) -> set[str]:
 
 def test_the_control_plane_is_on_the_control_node_alone(written) -> None:
     assert {"etcd", "kube-apiserver", "relay"} <= names(read(written, "control"))
-    assert names(read(written, "gpu-0")) == {"containerd", "image-pause", "kubelet", "kube-proxy"}
-
-
-def test_images_go_where_they_are_wanted(written) -> None:
-    assert "image-coredns" in names(read(written, "control"))
-    assert not any(bind.target.endswith("coredns.tar") for bind in read(written, "gpu-0").binds)
+    assert names(read(written, "gpu-0")) == {"containerd", "kubelet", "kube-proxy"}
 
 
 def test_accelerators_furnish_their_nodes_only(written) -> None:
