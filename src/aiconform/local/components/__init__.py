@@ -126,6 +126,7 @@ COMPONENTS: Mapping[str, Component] = {
             "starts containers; with seccomp, which restricted pods ask for",
             tags=("seccomp",),
             cgo=True,
+            defines=_NEWER_SECCOMP,
         ),
         Component(
             "cni",
