@@ -76,6 +76,13 @@ def _has_seccomp() -> bool:
     return program is not None and subprocess.run([program, "--exists", "libseccomp"], check=False).returncode == 0
 
 
+def _has_c_headers() -> bool:
+    """True if the machine's own compiler finds them, or none is there: the one we fetch brings its own."""
+    compiler = find_program("gcc")
+    command = [str(compiler), "-E", "-include", "stdio.h", "-x", "c", os.devnull]
+    return compiler is None or subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def _has_chromium() -> bool:
     return any(find_program(name) for name in ("chromium", "chromium-browser", "google-chrome"))
 
@@ -91,6 +98,7 @@ TO_RUN = (
 """What a running cluster needs."""
 
 TO_BUILD = (
+    _to_build("the C library's headers", "libc6-dev", "building runc", _has_c_headers),
     _to_build("CA certificates", "ca-certificates", "downloading Go modules", _has_certificates),
     _to_build("pkg-config", "pkg-config", "building runc", lambda: find_program("pkg-config") is not None),
     _to_build(

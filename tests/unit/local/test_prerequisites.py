@@ -139,3 +139,23 @@ def test_needs_are_asked_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_pat
     program.write_text("")
     program.chmod(0o755)
     assert "nft" not in {item.name for item in missing(TO_RUN)}
+
+
+def test_c_headers_are_asked_of_the_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(prerequisites, "SYSTEM_PATH", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert prerequisites._has_c_headers(), "without a compiler there is nothing to miss"
+    compiler = tmp_path / "gcc"
+    for answer in (0, 1):
+        compiler.write_text(f"#!/bin/sh\nexit {answer}\n")
+        compiler.chmod(0o755)
+        assert prerequisites._has_c_headers() == (answer == 0)
+
+
+def test_headers_are_no_longer_missed_once_runc_is_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(prerequisites, "SYSTEM_PATH", ())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert "libseccomp's headers" in {item.name for item in missing(TO_BUILD)}
+    monkeypatch.setattr(prerequisites, "_runc_is_built", lambda: True)
+    assert missing(TO_BUILD) == ()
