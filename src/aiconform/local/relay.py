@@ -14,6 +14,8 @@ import socket
 TARGET = ("127.0.0.1", 6443)
 CHUNK = 65536
 
+_running: set[asyncio.Task[None]] = set()
+
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
@@ -27,6 +29,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    task = asyncio.current_task()
+    if task is not None:  # the loop itself refers to its tasks only weakly
+        _running.add(task)
+        task.add_done_callback(_running.discard)
     try:
         far_reader, far_writer = await asyncio.open_connection(*TARGET)
     except OSError:  # the API server is not there yet, or restarts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import IO
 import yaml  # type: ignore[import-untyped]
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import boot, inspection, kernel, parts, seed
+from aiconform.local import boot, cache, inspection, kernel, parts, seed
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster, clear
 from aiconform.local.profiles import CONTROL, Profile, profile
@@ -72,6 +73,8 @@ def up(
         boots = _Boot(home, wanted, progress, owner_pid, images)
         try:
             return boots.run(lock, port, made, own if installers is None else installers)
+        except AiconformError as error:
+            raise _with_logs(error, boots.keep_logs()) from error
         except OSError as error:
             raise LocalClusterError(
                 f"cannot start local cluster {name!r}: {error}", hint=f"check the space and rights of {home.directory}"
@@ -101,6 +104,21 @@ def _occupied(home: Home) -> LocalClusterError:
         f"local cluster {home.name!r} is being started or stopped by another process",
         hint=f"wait for it, or choose another --name; `aiconform local down --name {home.name}` ends it",
     )
+
+
+def _with_logs(error: AiconformError, logs: Path) -> AiconformError:
+    """The same error, with the place where the logs were kept."""
+    if not logs.is_dir():
+        return error
+    return type(error)(error.message, details=[*error.details, f"logs kept in {logs}"], hint=error.hint)
+
+
+def _answers(api: Api, path: str) -> bool:
+    try:
+        api.text(path)
+    except ApiError:
+        return False
+    return True
 
 
 class _Boot:
@@ -141,10 +159,20 @@ class _Boot:
         for install in installers:
             install(cluster, self._profile, self._progress)
         self._wait_for_nodes(api)
+        account = "/api/v1/namespaces/default/serviceaccounts/default"
+        self._wait("the default service account", lambda: _answers(api, account))  # pods are refused without it
         os.write(self._pipe, READY)
         self._wait("the supervisor to take over", self._home.ready_file.exists)
         self._progress.finished("local cluster ready", f"{time.monotonic() - self._begun:.1f} s")
         return cluster
+
+    def keep_logs(self) -> Path:
+        """Copy the logs of an attempt that failed to the cache, where the next failure replaces them."""
+        kept = cache.directory() / "logs" / f"local-{self._home.name}"
+        shutil.rmtree(kept, ignore_errors=True)
+        if self._home.logs.is_dir():
+            shutil.copytree(self._home.logs, kept, dirs_exist_ok=True)
+        return kept
 
     def release(self) -> None:
         """Let go of the cluster: if it is not ready by now, it ends, and this waits until nothing is left."""
@@ -156,6 +184,8 @@ class _Boot:
             if self._janitor is not None:
                 self._janitor.wait()
             self._home.remove()
+        else:
+            self._janitor.returncode = 0  # it outlives us on purpose; Python would warn of a forgotten process
 
     def _start_janitor(self, lock: int, listener: int) -> None:
         reader, self._pipe = os.pipe2(os.O_CLOEXEC)
@@ -175,15 +205,7 @@ class _Boot:
     def _wait_for_api(self) -> Api:
         api = Api(self._home.kubeconfig)
 
-        def ready() -> bool:
-            try:
-                api.text("/readyz")
-                api.get("/api/v1/namespaces/default/serviceaccounts/default")
-            except ApiError:
-                return False
-            return True
-
-        self._wait("the API server", ready)
+        self._wait("the API server", lambda: _answers(api, "/readyz"))
         self._progress.finished("API server ready", f"{time.monotonic() - self._begun:.1f} s")
         return api
 
