@@ -37,14 +37,14 @@ class Credentials:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, REDACTED)
-        text = self._parts.replace(text, REDACTED)
         if "Secret" in text and _SECRET_OBJECT.search(text):
             text = _SECRET_JSON.sub(rf'\1"{REDACTED}"', text)
             text = _SECRET_YAML.sub(rf"\1\2 {REDACTED}\n", text)
         for hints, pattern, replacement in SHAPES:
             if any(hint in text for hint in hints):
                 text = pattern.sub(replacement, text)
-        return _without_assigned(text)
+        # last, because a stretch that ours and another token have in common would leave the rest of that one
+        return self._parts.replace(_without_assigned(text), REDACTED)
 
 
 def _without_assigned(text: str) -> str:
