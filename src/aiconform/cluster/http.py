@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aiconform.cluster.connection import Connection
 
-MAX_BODY = 100 * 1024 * 1024
+MAX_BODY = 32 * 1024 * 1024
 _USER_AGENT = "aiconform"
 
 
@@ -89,7 +89,7 @@ class ClusterHttp:
                 async for part in response.aiter_bytes():
                     body += part
                     if len(body) > MAX_BODY:
-                        return RawAnswer(0, error="the answer is larger than 100 MiB")
+                        return RawAnswer(0, error="the answer is larger than 32 MiB")
                 return _answer(response, bytes(body))
         except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as problem:
             return RawAnswer(0, error=reason(problem))

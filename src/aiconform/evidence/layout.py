@@ -19,12 +19,16 @@ UNLISTED: Final = frozenset({MANIFEST, ATTESTATIONS})
 
 FOLDERS: Final = ("blobs", "blobs/sha256")
 
-MAX_FILES: Final = 50_000
-MAX_DOCUMENT: Final = 16 * 2**20
-MAX_LOG: Final = 24 * 2**20
+MAX_FILES: Final = 20_000
+MAX_DOCUMENT: Final = 4 * 2**20
+MAX_LINE: Final = 2**20
+MAX_LOG: Final = 12 * 2**20
 MAX_BLOB: Final = 48 * 2**20
 MAX_TOTAL: Final = 160 * 2**20
-"""Bytes of all files together. A bundle of twelve requirements stays below 20 MB."""
+"""Bytes of all files together. A bundle of twelve requirements stays below 20 MB.
+
+The limits keep a reader of hostile bundles below 5 seconds and 256 MB. The writer holds to them too.
+"""
 
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})", re.ASCII)
 _FIXED = frozenset({*REQUIRED, ATTESTATIONS})

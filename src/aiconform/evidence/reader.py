@@ -141,6 +141,8 @@ def _records(log: bytes) -> list[Record]:
 
 def _record(number: int, line: bytes) -> Record:
     where = f"{layout.LOG} line {number}"
+    if len(line) > layout.MAX_LINE:
+        raise refuse(where, f"has {len(line)} bytes; at most {layout.MAX_LINE} are read")
     value = _strict(where, line)
     record = _validated(where, value, Record)
     data = _validated(where, record.data, PAYLOADS[record.type])

@@ -33,6 +33,10 @@ RUN_LANE: Final = "run"
 CLEANUP_LANE: Final = "cleanup"
 """The lane of the last clean-up; those of the checks are ``cleanup/<requirement>``."""
 
+_MAX_TOTAL: Final = layout.MAX_TOTAL - 2 * layout.MAX_DOCUMENT
+_MAX_FILES: Final = layout.MAX_FILES - 4
+"""Below what a reader accepts, so that verdicts and manifest always find room."""
+
 _TYPES = {model: name for name, model in PAYLOADS.items()}
 
 
@@ -58,6 +62,7 @@ class BundleWriter:
         self._files: dict[str, ManifestFile] = {}
         self._log_digest = hashlib.sha256()
         self._log_size = 0
+        self._stored = 0
         self._plan: Plan | None = None
         self._closed = ""
         self._broken: UsageError | None = None
@@ -215,7 +220,18 @@ class BundleWriter:
         if self._closed:
             raise InternalError(f"nothing can be written any more: {self._closed}")
 
+    def _admit(self, name: str, size: int, limit: int) -> None:
+        """Refuse what no reader would read."""
+        total = self._stored + self._log_size + size
+        if size > limit or total > _MAX_TOTAL or len(self._files) > _MAX_FILES:
+            raise UsageError(
+                f"the bundle becomes too large to be read again: {name} with {size} bytes",
+                details=[f"limits: {limit} bytes for it, {_MAX_TOTAL} for all, {_MAX_FILES} files"],
+                hint="run fewer requirements at once",
+            )
+
     def _write_line(self, line: bytes) -> None:
+        self._admit("a line of the log", len(line), min(layout.MAX_LINE, layout.MAX_LOG - self._log_size))
         try:
             with self._errors():
                 done = os.write(self._log, line)
@@ -229,8 +245,10 @@ class BundleWriter:
         self._log_size += len(line)
 
     def _store(self, name: str, data: bytes, digest: str) -> None:
+        self._admit(name, len(data), layout.size_limit(name))
         with self._errors():
             self._store_atomically(name, data)
+        self._stored += len(data)
         self._files[name] = ManifestFile(path=name, size=len(data), sha256=digest)
 
     def _store_atomically(self, name: str, data: bytes, *, sync: bool = False) -> None:

@@ -623,6 +623,12 @@ def terminal_sequence_in_a_lane(bundle: Path) -> None:
     reseal(bundle)
 
 
+@attack("log.jsonl line 7", "at most 1048576 are read")
+def very_long_line(bundle: Path) -> None:
+    edit_log(bundle, lambda log: log[6].update(type="note", data={"text": "x" * 2**20}))
+    reseal(bundle)
+
+
 @attack("attestations.intoto.jsonl", "cannot check")
 def attestation_added(bundle: Path) -> None:
     (bundle / layout.ATTESTATIONS).write_text('{"payload":"","payloadType":"","signatures":[]}\n')

@@ -205,6 +205,35 @@ def test_a_full_disk_at_the_archive_keeps_the_sealed_directory(tmp_path: Path, m
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
+@pytest.mark.parametrize("what", ["blob", "line", "log", "total", "files"])
+def test_nothing_is_written_that_no_reader_would_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(layout, "MAX_BLOB", 1000)
+    monkeypatch.setattr(layout, "MAX_LINE", 2000)
+    monkeypatch.setattr(layout, "MAX_LOG", 20_000)
+    monkeypatch.setattr("aiconform.evidence.writer._MAX_TOTAL", 30_000)
+    monkeypatch.setattr("aiconform.evidence.writer._MAX_FILES", 20)
+    writer = new_writer(tmp_path / "b")
+    writer.commit_plan(make_plan())
+
+    def write_much() -> None:
+        for number in range(200):
+            if what == "blob":
+                writer.blob(b"x" * 1001)
+            elif what == "total":
+                writer.blob(b"%1000d" % number)
+            elif what == "files":
+                writer.blob(b"%d" % number)
+            writer.append("a", NoteData(text="x" * {"line": 1900, "log": 500}.get(what, 1)))
+
+    with pytest.raises(UsageError, match="too large to be read again") as refused:
+        write_much()
+    assert refused.value.hint
+    assert sum(path.stat().st_size for path in (tmp_path / "b").rglob("*") if path.is_file()) <= 30_000
+    writer.close()
+
+
 ON_A_SMALL_DISK = """
 import sys
 from pathlib import Path
