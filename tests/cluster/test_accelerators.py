@@ -162,7 +162,7 @@ def test_a_forged_device_node_cannot_be_opened(pods: Pods) -> None:
         pods.output(name)
     script = """
         major=$(stat -c %t /dev/nvidiactl); major=$((0x$major))
-        for minor in 0 1; do mknod /tmp/n$minor c $major $minor; cat /tmp/n$minor 2>&1; done
+        for minor in 0 1; do mknod /tmp/n$minor c $major $minor; cat /tmp/n$minor 2>&1 || true; done
     """
     answers = [line.rpartition(": ")[2] for line in pods.execute(holder, script)]
     assert sorted(answers) == ["No such device or address", "Operation not permitted"]
@@ -213,11 +213,14 @@ def test_load_shows_on_its_device_alone_and_ends_with_the_pod(cluster: Cluster, 
     pods.output(idle)
     assert pods.execute(busy, FIGURES) == ["60, 2048"]
     assert pods.execute(idle, FIGURES) == ["0, 0"]
-    node = cluster.enter("gpu-0", ["/run/nvidia/driver/usr/bin/nvidia-smi", *FIGURES.split()[1:]])
-    assert sorted(node.stdout.splitlines()) == ["0, 0", "60, 2048"]
-    pods.delete(busy)
-    node = cluster.enter("gpu-0", ["/run/nvidia/driver/usr/bin/nvidia-smi", *FIGURES.split()[1:]])
-    assert node.stdout.splitlines() == ["0, 0", "0, 0"]
+
+    def on_the_node() -> list[str]:
+        asked = cluster.enter("gpu-0", ["/run/nvidia/driver/usr/bin/nvidia-smi", *FIGURES.split()[1:]])
+        return sorted(asked.stdout.splitlines())
+
+    assert on_the_node() == ["0, 0", "60, 2048"]
+    pods.delete(busy)  # forced: the API forgets the pod before its processes end
+    _until(lambda: on_the_node() == ["0, 0", "0, 0"])
 
 
 def test_load_of_sharing_pods_is_summed(pods: Pods) -> None:
