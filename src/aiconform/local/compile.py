@@ -104,7 +104,9 @@ def compile_component(component: Component, tools: Tools, target: Path, watch: W
     target.mkdir()
     log = cache.log_file(component.name)
     started = time.monotonic()
-    environment = build_environment(component, tools)
+    scratch = target.with_name("scratch")  # goes with the target's directory, even if we are killed
+    scratch.mkdir()
+    environment = {**build_environment(component, tools), "GOTMPDIR": str(scratch)}
     with log.open("wb") as output:
         for program, package in batches(component):
             command = [str(tools.go), "build", "-v", *build_flags(component), "-o", str(target / program), *package]
@@ -153,7 +155,8 @@ def build_environment(component: Component, tools: Tools) -> dict[str, str]:
 
 def explain(component: Component, log: Path) -> LocalClusterError:
     """The error for a failed build, from what its log says."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip() and not _NO_NEWS.match(line)]
+    said = (line.rstrip() for line in log.read_text(errors="replace").splitlines())
+    lines = list(dict.fromkeys(line for line in said if line and not _NO_NEWS.match(line)))
     text = "\n".join(lines)
     cause, hint = "", f"read {log}"
     for pattern, what, advice in _CAUSES:

@@ -107,11 +107,12 @@ def test_another_pin_is_another_key(calls, file) -> None:
 
 
 def test_a_failed_build_leaves_no_program_and_names_the_log(calls, monkeypatch) -> None:
-    monkeypatch.setenv("FAKE_GO_THEN", "echo 'tiny.go:3:1: syntax error' >&2; exit 1")
+    monkeypatch.setenv("FAKE_GO_THEN", "for i in 1 2 3; do echo 'tiny.go:3:1: syntax error' >&2; done; exit 1")
     with pytest.raises(LocalClusterError) as caught:
         build.ensure(["tiny"], Recorder())
     assert "tiny.go:3:1: syntax error" in caught.value.details
     assert "internal/abi" not in caught.value.details
+    assert len(caught.value.details) == 2
     assert f"log: {cache.log_file('tiny')}" in caught.value.details
     assert list((cache.directory() / "components").iterdir()) == []
 
