@@ -1,0 +1,26 @@
+"""One local cluster for all tests that need one; it ends with the test process, whatever ends that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aiconform.local import Cluster, down, up
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Clusters are big: everything here runs in one process, and only as root."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+
+
+@pytest.fixture(scope="session")
+def local_cluster() -> Iterator[Cluster]:
+    """A cluster of the default profile with its add-ons; tests leave it as they found it."""
+    name = f"test-{os.getpid()}"
+    yield up(name, owner_pid=os.getpid())
+    down(name)
