@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiconform.errors import BundleError
 from aiconform.report.readable import readable
+from aiconform.report.state import name_of, state_of
 from aiconform.report.text import clock, decode, one_line, size
 
 if TYPE_CHECKING:
@@ -50,10 +51,13 @@ def shown_body(data: bytes, label: str) -> Shown:
         table = _table(parsed, label)
         if table is not None:
             return table
+    listed = _listed(parsed, label) if isinstance(parsed, dict) else None
+    if listed is not None:
+        return listed
     if isinstance(parsed, dict | list) and len(data) <= MAX_PRETTY:
         with suppress(RecursionError):
             # This changes the length, so what is left out is counted in what is shown.
-            return _cut(readable(parsed), label)
+            return _cut(readable(_status_first(parsed)), label)
     return _cut(decode(data), label)
 
 
@@ -139,7 +143,7 @@ def _events(events: Sequence[tuple[int, Any]]) -> Shown:
                 header = table.columns
                 rows += [(clock(at), event["type"], *row) for row in table.rows]
                 continue
-        rows.append((clock(at), event["type"], _name(body), _state(body)))
+        rows.append((clock(at), event["type"], name_of(body), state_of(body)))
     width = 2 + len(header)
     even = [row + ("",) * (width - len(row)) if len(row) <= width else row[:width] for row in rows]
     head, tail = even[: MAX_EVENTS // 3], even[MAX_EVENTS // 3 :][-(MAX_EVENTS * 2 // 3) :]
@@ -152,20 +156,25 @@ def _events(events: Sequence[tuple[int, Any]]) -> Shown:
     )
 
 
-def _name(body: Mapping[str, Any]) -> str:
-    metadata = body.get("metadata")
-    name = metadata.get("name", "") if isinstance(metadata, dict) else ""
-    return one_line(f"{body.get('kind', '')}/{name}", MAX_CELL)
+def _listed(body: Mapping[str, Any], label: str) -> Shown | None:
+    """A list of objects as a table of their states, where they have any."""
+    items = [item for item in _items(body.get("items")) if isinstance(item, dict)]
+    kind = str(body.get("kind", "")).removesuffix("List")
+    rows = [(name_of({"kind": kind, **item}), state_of(item)) for item in items]
+    if not any(state for _, state in rows):
+        return None
+    more = len(rows) - MAX_ROWS
+    return Shown(
+        label=f"{label}, the state of {len(rows)} {'object' if len(rows) == 1 else 'objects'}",
+        columns=("Object", "State"),
+        rows=tuple(rows[:MAX_ROWS]),
+        left_out=f"{more} rows left out" if more > 0 else "",
+    )
 
 
-def _state(body: Mapping[str, Any]) -> str:
-    status = body.get("status")
-    if not isinstance(status, dict):
-        return one_line(str(body.get("message", "")), MAX_CELL)
-    conditions = status.get("conditions")
-    parts = [str(status["phase"])] if status.get("phase") else []
-    for condition in _items(conditions):
-        if isinstance(condition, dict):
-            reason = f" ({condition['reason']})" if condition.get("reason") else ""
-            parts.append(f"{condition.get('type', '')}={condition.get('status', '')}{reason}")
-    return one_line(", ".join(parts), MAX_CELL)
+def _status_first(body: Any) -> Any:
+    """The same object with its status before its specification, where a cut would hide it."""
+    if not isinstance(body, dict) or "status" not in body or "spec" not in body:
+        return body
+    rest = {name: value for name, value in body.items() if name not in {"status", "spec"}}
+    return {**rest, "status": body["status"], "spec": body["spec"]}

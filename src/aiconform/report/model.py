@@ -46,6 +46,7 @@ class ExchangeView:
     response_body: BlobLink | None
     is_stream: bool
     pieces: int
+    piece_bodies: tuple[BlobLink, ...]
     stream_end: str
     is_key: bool
     shown: tuple[Shown, ...]

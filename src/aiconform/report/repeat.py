@@ -23,7 +23,7 @@ _PATCH_TYPES = {
 
 
 def _raw(request: RequestData) -> str:
-    query = urlencode(request.query, quote_via=quote, safe=":,=")
+    query = urlencode(request.query, quote_via=quote, safe="/:,=")
     return request.path + (f"?{query}" if query else "")
 
 

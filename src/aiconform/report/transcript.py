@@ -23,7 +23,10 @@ MAX_ENTRIES = 80
 BODY_BUDGET = 120_000
 """Most characters of bodies shown for one requirement."""
 MAX_USES = 4
+MAX_PIECES = 12
 SMALL_ERROR = 4_000
+ENDS = {"left": "closed once enough was seen", "cut off": "cut off when the probe ended"}
+"""How the page says why a stream ended."""
 SILENT_NOTES = frozenset({"begins", "ended"})
 """Notes that mark a place for a replay and tell a reader nothing."""
 
@@ -110,7 +113,8 @@ class Transcriber:
             response_body=self._link(response.body if response else None, own, f"{label}, answer"),
             is_stream=first.request.stream,
             pieces=sum(1 for chunk in first.chunks if chunk.data.body),
-            stream_end=next((chunk.data.end for chunk in reversed(first.chunks) if chunk.data.end), ""),
+            piece_bodies=self._pieces(first, own, label) if is_key else (),
+            stream_end=_end(first),
             is_key=is_key,
             shown=tuple(self._shown(first, own, is_key=is_key)),
             repeat=repeat_line(first.request, self._file(first.request.body)),
@@ -125,6 +129,11 @@ class Transcriber:
         if (own, label) not in uses:
             uses.append((own, label))
         return BlobLink(digest, self._sizes.get(digest, 0))
+
+    def _pieces(self, exchange: Exchange, own: str, label: str) -> tuple[BlobLink, ...]:
+        bodies = [chunk.data.body for chunk in exchange.chunks if chunk.data.body][:MAX_PIECES]
+        links = (self._link(body, own, f"{label}, piece") for body in bodies)
+        return tuple(link for link in links if link)
 
     def _file(self, digest: str | None) -> str:
         return f"{self.evidence_prefix}blobs/sha256/{digest}" if digest and is_digest(digest) else ""
@@ -171,6 +180,11 @@ def _keep(grouped: Sequence[Run], keys: frozenset[tuple[str, int]]) -> list[Run]
                 continue
         kept.append(run)
     return kept
+
+
+def _end(exchange: Exchange) -> str:
+    end = next((chunk.data.end for chunk in reversed(exchange.chunks) if chunk.data.end), "")
+    return ENDS.get(end, end)
 
 
 def _answer(exchange: Exchange) -> str:

@@ -85,3 +85,32 @@ def test_a_followed_log_is_text_line_by_line() -> None:
 
 def test_a_stream_without_pieces_shows_nothing() -> None:
     assert shown_stream(stream()[0], {}.__getitem__) is None
+
+
+def test_a_list_of_objects_shows_their_states() -> None:
+    body = {"kind": "PodList", "items": [pod("a", phase="Running"), pod("b", phase="Pending", reason="Unschedulable")]}
+    shown = shown_body(json.dumps(body).encode(), "answer")
+    assert shown.label == "answer, the state of 2 objects"
+    assert shown.rows == (
+        ("Pod/a", "Running, PodScheduled=True"),
+        ("Pod/b", "Pending, PodScheduled=False (Unschedulable)"),
+    )
+
+
+def test_a_list_without_states_is_shown_whole() -> None:
+    shown = shown_body(b'{"kind": "DeviceClassList", "items": [{"metadata": {"name": "gpu"}, "spec": {}}]}', "answer")
+    assert "name: gpu" in shown.text
+
+
+def test_a_claim_shows_what_was_allocated_to_it() -> None:
+    device = {"driver": "gpu.example.com", "pool": "gpu-0", "device": "gpu-1", "request": "r"}
+    status = {"allocation": {"devices": {"results": [device]}}, "reservedFor": [{"name": "p"}]}
+    claim = {"kind": "ResourceClaim", "metadata": {"name": "c"}}
+    body = {"kind": "ResourceClaimList", "items": [{**claim, "status": status}, {**claim, "status": {}}]}
+    shown = shown_body(json.dumps(body).encode(), "answer")
+    assert [row[1] for row in shown.rows] == ["allocated gpu.example.com/gpu-0/gpu-1, reserved for 1", "not allocated"]
+
+
+def test_the_status_of_an_object_stands_before_its_specification() -> None:
+    text = shown_body(json.dumps(pod("a", phase="Running")).encode(), "answer").text
+    assert text.index("phase: Running") < text.index("containers:")

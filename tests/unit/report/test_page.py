@@ -111,7 +111,7 @@ def test_control_and_its_negatives_stand_side_by_side(html: str) -> None:
         r'<div class="pair">.*?</article>\s*</div>\s*</div>', part(html, "secure_accelerator_access"), re.DOTALL
     )
     assert len(pairs) == 1
-    control, negatives = pairs[0].split("Negative: the same means are refused")
+    control, negatives = pairs[0].split("Negative: what must not happen, by the same means")
     assert re.findall(r'<article class="probe" id="([^"]+)"', control) == ["secure_accelerator_access-control"]
     assert re.findall(r'<article class="probe" id="([^"]+)"', negatives) == [
         "secure_accelerator_access-no_request", "secure_accelerator_access-sibling", "secure_accelerator_access-over_request",
@@ -131,6 +131,15 @@ def test_transcript_shows_requests_tables_logs_and_lines_to_repeat(html: str) ->
     assert "To repeat this (not what ran):" in text
     assert "kubectl logs -n aiconform-7f3c share-0 -c main" in text
     assert "Warning: would violate PodSecurity" in text
+
+
+def test_a_stream_links_each_piece_and_says_why_it_ended(html: str, bundle: MemoryBundle) -> None:
+    section = part(html, "dra_support")
+    assert "stream of 4 pieces, closed once enough was seen" in Page(section).text
+    entry = next(text for text in section.split('<div class="exchange"') if "stream of 4 pieces" in text)
+    pieces = re.findall(r'href="#blob-([0-9a-f]{64})"', entry)
+    assert len(pieces) == 4
+    assert set(pieces) <= set(bundle.blobs)
 
 
 def test_polling_is_folded_and_counted(html: str) -> None:
