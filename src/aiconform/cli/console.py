@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 STILL_S = 30.0
 _TICK_S = 1.0
+_REFRESH_S = 0.125
 _MAX_DOING = 8
 
 
@@ -82,19 +83,20 @@ class Screen:
     def __enter__(self) -> Screen:
         """Start the live block, or what takes its place off a terminal."""
         if self._drawn:
-            self._live = Live(console=self._out, transient=True, refresh_per_second=8, get_renderable=self.block)
+            # refreshed by our own thread: rich's does not hold our lock, and would draw between a line and its block
+            self._live = Live(console=self._out, transient=True, auto_refresh=False, get_renderable=self.block)
             self._live.start()
-        else:
-            threading.Thread(target=self._tick, name="screen", daemon=True).start()
+        threading.Thread(target=self._go_on, name="screen", daemon=True).start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
         """Remove the live block."""
         self._stop.set()
-        if self._live is not None:
+        with self._lock:
             self._doing.clear()
-            self._live.stop()
-            self._live = None
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
 
     # -- progress of builds and of the local cluster -------------------------------------------------------------
 
@@ -213,9 +215,13 @@ class Screen:
                     times = ", ".join(part for part in (duration(now - doing.since), doing.left(now)) if part)
                     self._stamped(f"still waiting: {doing.what}{number}{what} ({times})")
 
-    def _tick(self) -> None:
-        while not self._stop.wait(_TICK_S):
-            self.tick()
+    def _go_on(self) -> None:
+        while not self._stop.wait(_REFRESH_S if self._drawn else _TICK_S):
+            with self._lock:
+                if self._live is not None:
+                    self._live.refresh()
+            if not self._drawn:
+                self.tick()
 
     def _stamped(self, text: str) -> None:
         self._line(Text(f"{self.wall():%H:%M:%S} {visible(text)}", style="dim"))
