@@ -53,6 +53,9 @@ ZIG = Wheel(
     },
 )
 
+UPSTREAM_GO = Path("/usr/local/go/bin/go")
+"""Where Go's own instructions install it."""
+
 _GO_VERSION = re.compile(r"go(\d+)\.(\d+)")
 
 
@@ -120,10 +123,9 @@ def _needed_go(pin: Path) -> tuple[int, int]:
 
 
 def _go_candidates() -> list[Path]:
-    """Places where Go is found; sudo drops ``/usr/local/go/bin``, upstream's own place, from PATH."""
+    """Where Go may be. ``sudo`` resets PATH and so hides upstream's own place."""
     found = shutil.which("go")
-    places = [Path(found)] if found else []
-    return [*places, *(path for path in (Path("/usr/local/go/bin/go"),) if path.exists())]
+    return [path for path in (Path(found) if found else UPSTREAM_GO, UPSTREAM_GO) if path.exists()]
 
 
 def _installed(wheel: Wheel, progress: Progress) -> Path:
