@@ -34,7 +34,7 @@ _LOOKALIKE = re.compile(
 _PREFIX = re.compile(r"(?:ip|node|serial|GPU|gpu|MIG)\Z")
 # What may stand before a word though it ends in a letter or digit: an escape, or a colour of a terminal.
 _INVISIBLE = re.compile(
-    r"(?:\\[nrt]|%[0-9A-Fa-f]{2}|\\u00[01][0-9A-Fa-f]|(?:\x1b|\\u001b|\\x1b|\\033|\\e)\[[0-9;]{0,12}m)\Z"
+    r"(?:\\[abfnrtv0]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|(?:\x1b|\\u001b|\\x1b|\\033|\\e)\[[0-9;]{0,12}m)\Z"
 )
 _VERSION = re.compile(r"[Vv]ersion[\"']?[ :=]{1,3}[\"']?\Z")
 _PLAIN_HOST = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+){0,4}")

@@ -26,6 +26,7 @@ UUID = "18db0e85-99e9-c746-8531-ffeb86328b39"
         ("10.0.0.7.nip.io", "ip-1.nip.io"),
         ("a%2F10.0.0.7", "a%2Fip-1"),
         ("line\\n10.0.0.7", "line\\nip-1"),
+        ("\\u003cGPU-" + UUID, "\\u003cGPU-A"),
         ("\x1b[31m10.0.0.7\x1b[0m", "\x1b[31mip-1\x1b[0m"),
         ("10-244-0-5.default.pod.cluster.local", "ip-1.default.pod.cluster.local"),
         ("[2001:db8::1]:443", "[ip-1]:443"),

@@ -145,6 +145,13 @@ def test_a_table_of_nodes_teaches_their_names_too() -> None:
     assert seen["rows"][0]["cells"][0] == "node-1"
 
 
+def test_a_table_of_something_else_teaches_nothing() -> None:
+    columns = [{"name": name} for name in ("Name", "Ready", "Status", "Restarts", "Age")]
+    rows = [{"cells": ["a-pod-of-a-long-name-that-would-tell-something", "1/1", "Running", 0, "5m"]}]
+    table = {"kind": "Table", "columnDefinitions": columns, "rows": rows}
+    assert redacted(table) == table
+
+
 def test_a_name_learned_late_is_replaced_in_strings_seen_before() -> None:
     redactor = Redactor()
     redacted({"message": "on gpu-0.example.com"}, redactor)
@@ -271,7 +278,23 @@ def test_no_own_secret_survives_in_any_spelling_in_any_carrier(carrier: str, sec
 def test_a_part_of_a_secret_does_not_survive(length: int) -> None:
     for at in range(len(TOKEN) - length):
         part = TOKEN[at : at + length]
-        assert part not in Redactor([TOKEN]).redact_text(f"token {part}... cut")
+        assert part not in OURS.redact_text(f"token {part}... cut")
+
+
+@pytest.mark.parametrize("start", range(12))
+@pytest.mark.parametrize("length", [19, 24, 33])
+def test_a_part_is_cut_out_exactly(start: int, length: int) -> None:
+    part = TOKEN[20 + start : 20 + start + length]
+    for lead in range(9):
+        before, after = "~" * lead + "%", "%" + "~" * (8 - lead)
+        assert OURS.redact_text(f"{before}{part}{after}") == f"{before}[redacted]{after}"
+
+
+def test_what_every_token_begins_with_is_no_part_of_ours() -> None:
+    head = "eyJhbGciOiJSUzI1NiIsImtpZCI6I"
+    ours = f"{head}jEyMzQ1Njc4OTAifQ.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+    text = f"tokens begin with {head} mostly"
+    assert Redactor([ours]).redact_text(text) == text
 
 
 def test_lines_of_a_key_do_not_survive_alone() -> None:
