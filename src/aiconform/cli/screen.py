@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _KEY: Final = 11
 """Width of the words before the values: ``cluster    ``."""
-_MAX_MEASURED: Final = 70
+_MAX_MEASURED: Final = 45
 _WHERE: Final = ("--context", "--kubeconfig", "--release", "--profile")
 """Options that say what a run was against."""
 
@@ -81,7 +81,7 @@ def cluster(event: events.ClusterFound) -> list[Row]:
 def check(verdict: CheckVerdict, plan: Plan) -> list[Row]:
     """A requirement's line, and below it every probe if it did not pass."""
     planned = next(found for found in plan.checks if found.requirement == verdict.requirement)
-    lead = Text(f"{MARKS[verdict.outcome]} ", style=STYLES[verdict.outcome])
+    lead = Text.assemble((f"{MARKS[verdict.outcome]} ", STYLES[verdict.outcome]))
     lead.append(f"{verdict.level:<7} ", style="")
     lead.append(f"{verdict.requirement:<28}", style="bold" if verdict.outcome in ("failed", "undecided") else "")
     lead.append(f"{verdict.outcome:<10} ", style=STYLES[verdict.outcome])
@@ -120,7 +120,7 @@ def again(plan: Plan, requirement: str) -> str:
 
 def _probe(probe: ProbeVerdict, planned: PlannedCheck, repeat: str) -> list[Row]:
     plan = next(found for found in planned.probes if found.id == probe.id)
-    lead = Text(f"    {MARKS[probe.outcome]} ", style=STYLES[probe.outcome])
+    lead = Text.assemble((f"    {MARKS[probe.outcome]} ", STYLES[probe.outcome]))
     lead.append(f"{plan.kind:<9} ", style="")
     if probe.outcome in ("not run", "n/a"):
         return [Row(lead, Text(visible(f"{plan.title}; {probe.outcome}: {probe.reason}"), style="dim"))]
