@@ -109,7 +109,7 @@ class Screen:
         """See :class:`~aiconform.progress.Progress`."""
         with self._lock:
             self._doing.pop("", None)
-            line = Text("✓ ", style="green") + Text(visible(what))
+            line = Text.assemble(("✓ ", "green"), visible(what))
             if detail:
                 line.append(f"  {visible(detail)}", style="dim")
             self._line(line)
