@@ -15,6 +15,19 @@ from aiconform.report.paths import Target, target
 if TYPE_CHECKING:
     from aiconform.evidence.records import RequestData
 
+_QUERY = {
+    "labelSelector", "fieldSelector", "watch", "resourceVersion", "resourceVersionMatch", "allowWatchBookmarks",
+    "sendInitialEvents", "timeoutSeconds", "includeObject", "limit",
+}  # fmt: skip
+"""Parameters of a read that kubectl has an option for, or sets by itself."""
+
+_CLUSTER_SCOPED = {
+    "nodes", "namespaces", "persistentvolumes", "deviceclasses", "resourceslices", "runtimeclasses", "storageclasses",
+    "customresourcedefinitions", "gatewayclasses", "clusterroles", "clusterrolebindings", "priorityclasses",
+    "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "apiservices",
+}  # fmt: skip
+"""Collections that have no namespaces to list through."""
+
 _PATCH_TYPES = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
@@ -28,31 +41,26 @@ def _raw(request: RequestData) -> str:
 
 
 def _read(request: RequestData, named: Target | None) -> list[str]:
-    raw = ["kubectl", "get", "--raw", _raw(request)]
     query = dict(request.query)
-    if named is None:
-        return raw
-    if named.resource == "pods" and named.subresource == "log":
-        options = {"container": "-c", "tailLines": "--tail", "sinceSeconds": "--since"}
-        extra: list[str] = []
-        for name, option in options.items():
-            if name in query:
-                value = query[name] + ("s" if name == "sinceSeconds" else "")
-                extra += [option, value] if option == "-c" else [f"{option}={value}"]
-        follow = ["-f"] if query.get("follow") == "true" else []
-        return ["kubectl", "logs", *named.scope, named.name, *extra, *follow]
-    known = {"labelSelector", "fieldSelector", "watch", "resourceVersion", "allowWatchBookmarks", "timeoutSeconds"}
-    known |= {"resourceVersionMatch", "sendInitialEvents", "includeObject", "limit"}
-    if "as=Table" not in request.accept or named.subresource or set(query) - known:
-        return raw
-    selectors = [f"--selector={query['labelSelector']}"] if query.get("labelSelector") else []
-    selectors += [f"--field-selector={query['fieldSelector']}"] if query.get("fieldSelector") else []
-    watch = ["--watch"] if query.get("watch") in {"true", "1"} else []
-    everywhere = [] if named.namespace or named.name else ["-A"]
-    return [
-        "kubectl", "get", named.kind, *([named.name] if named.name else []),
-        *named.scope, *everywhere, *selectors, *watch,
-    ]  # fmt: skip
+    if named is not None and named.resource == "pods" and named.subresource == "log":
+        return _logs(named, query)
+    if named is None or named.subresource or set(query) - _QUERY:
+        return ["kubectl", "get", "--raw", _raw(request)]
+    words = ["kubectl", "get", named.kind, *([named.name] if named.name else []), *named.scope]
+    if not named.namespace and not named.name and named.resource not in _CLUSTER_SCOPED:
+        words.append("-A")
+    words += [f"--selector={query['labelSelector']}"] if query.get("labelSelector") else []
+    words += [f"--field-selector={query['fieldSelector']}"] if query.get("fieldSelector") else []
+    words += ["--watch", "--output-watch-events"] if query.get("watch") in {"true", "1"} else []
+    return words if "as=Table" in request.accept else [*words, "-o", "json"]
+
+
+def _logs(named: Target, query: dict[str, str]) -> list[str]:
+    words = ["kubectl", "logs", *named.scope, named.name]
+    words += ["-c", query["container"]] if "container" in query else []
+    words += [f"--tail={query['tailLines']}"] if "tailLines" in query else []
+    words += [f"--since={query['sinceSeconds']}s"] if "sinceSeconds" in query else []
+    return [*words, "-f"] if query.get("follow") == "true" else words
 
 
 def _write(request: RequestData, named: Target | None, body_file: str) -> list[str]:

@@ -51,4 +51,10 @@ def _conditions(status: Mapping[str, Any]) -> Iterator[str]:
     for condition in conditions if isinstance(conditions, list) else []:
         if isinstance(condition, dict) and condition.get("type") not in _NOISE:
             reason = f" ({condition['reason']})" if condition.get("reason") else ""
-            yield f"{condition.get('type', '')}={condition.get('status', '')}{reason}"
+            why = f": {condition['message']}" if _is_refusal(condition) and condition.get("message") else ""
+            yield f"{condition.get('type', '')}={condition.get('status', '')}{reason}{why}"
+
+
+def _is_refusal(condition: Mapping[str, Any]) -> bool:
+    """Whether the scheduler says here why a pod has no node."""
+    return condition.get("type") == "PodScheduled" and condition.get("status") == "False"
