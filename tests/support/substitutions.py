@@ -43,23 +43,25 @@ class InJson(Substitution):
         objects = answer["items"] if "items" in answer else [answer.get("object", answer)]
         before = json.dumps(objects)
         for obj in objects:
-            self.edit(obj)
+            if obj.get("kind") != "Status":
+                self.edit(obj)
         self.done += json.dumps(objects) != before
         return json.dumps(answer).encode()
 
 
 @dataclass
 class InLogs(Substitution):
-    """Replaces text in the lines of logs of one lane; only of the container named, if one is."""
+    """Replaces text in the lines of logs of one lane; only of the container, or of the pods, named if one is."""
 
     lane: str
     old: str
     new: str
     container: str = ""
+    pod: str = ""
     done: int = field(default=0, init=False)
 
     def piece(self, lane: str, request: RequestData, body: bytes) -> bytes:
-        mine = lane == self.lane and request.path.endswith("/log")
+        mine = lane == self.lane and request.path.endswith("/log") and self.pod in request.path
         if mine and self.container:
             mine = ("container", self.container) in [tuple(pair) for pair in request.query]
         if not mine or self.old.encode() not in body:

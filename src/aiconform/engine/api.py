@@ -44,11 +44,14 @@ class Handle:
 
 
 class Api:
-    """Requests of one lane. Remembers the resourceVersion of every object it saw, to refuse stale answers."""
+    """Requests of one lane. Remembers the resourceVersion of every object it saw, to refuse stale answers.
 
-    def __init__(self, lane: Lane) -> None:
+    ``versions`` shares that memory between lanes that run one after another.
+    """
+
+    def __init__(self, lane: Lane, versions: dict[str, int] | None = None) -> None:
         self.lane = lane
-        self._versions: dict[str, int] = {}
+        self._versions = {} if versions is None else versions
         self.asked: list[int] = []
         """Numbers of the request records so far, for what an observation rests on."""
 
@@ -129,7 +132,8 @@ class Api:
             return created
         if answer.status != 201:
             raise _refusal(answer, f"create {kind.kind} {name}")
-        return self.verified(self._object(answer, f"create {kind.kind} {name}", 201), kind, namespace, name=name)
+        created = self._object(answer, f"create {kind.kind} {name}", 201)
+        return self.verified(created, kind, namespace, name=name, labels={RUN_LABEL: meta["labels"][RUN_LABEL]})
 
     async def delete(self, handle: Handle, *, grace_s: int | None = None) -> None:
         """Delete exactly this object: by uid precondition. One that is gone already is fine."""

@@ -44,6 +44,7 @@ async def remove(lane: Lane, handles: Sequence[Handle], emit: Emit, *, within_s:
             left.append(f"{handle} ({why_not})")
         else:
             removed.append(str(handle))
+    emit(CleaningUp(len(removed), []))
     return CleanupData(removed=removed, left=left)
 
 

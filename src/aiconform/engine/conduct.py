@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from aiconform import catalog
 from aiconform.engine import judge, kinds
 from aiconform.engine.api import RUN_LABEL, Api, Handle, Obj
 from aiconform.engine.cleanup import remove
@@ -86,7 +87,7 @@ def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: boo
     pairs = [(check.level, check.outcome) for check in outcome.checks]
     facts = outcome.facts
     code = judge.exit_code(pairs, left_behind=[] if keep else outcome.left)
-    sentence = judge.conclusion(pairs)
+    sentence = judge.conclusion(pairs, asked_of=len(catalog.requirements(plan.release)))
     if outcome.partial:
         code, sentence = judge.EXIT_INTERRUPTED, f"Interrupted. {sentence}"
     return Verdicts(

@@ -34,6 +34,7 @@ class Ours:
 
     memo: dict[str, Any] = field(default_factory=dict)
     handles: list[Handle] = field(default_factory=list)
+    versions: dict[str, int] = field(default_factory=dict)
 
 
 class Context:
@@ -50,7 +51,7 @@ class Context:
         self, lane: Lane, facts: Facts, ours: Ours, *, requirement: str, namespace: str, images: Mapping[str, str]
     ) -> None:
         self._lane = lane
-        self._api = Api(lane)
+        self._api = Api(lane, ours.versions)
         self._ours = ours
         self._requirement = requirement
         self._images = images

@@ -79,8 +79,11 @@ def exit_code(verdicts: Sequence[tuple[Level, Outcome]], *, left_behind: Sequenc
     return EXIT_CONFORMANT
 
 
-def conclusion(verdicts: Sequence[tuple[Level, Outcome]]) -> str:
-    """One sentence on the run, in the words of the screen."""
+def conclusion(verdicts: Sequence[tuple[Level, Outcome]], *, asked_of: int) -> str:
+    """One sentence on the run, in the words of the screen.
+
+    ``asked_of`` is how many requirements the release has: who was asked less is not called conformant.
+    """
     counts: dict[str, int] = {}
     for level, outcome in verdicts:
         key = f"{level} {outcome}" if outcome in ("failed", "undecided", "not run") else outcome
@@ -90,6 +93,8 @@ def conclusion(verdicts: Sequence[tuple[Level, Outcome]]) -> str:
         return "Undecided: nothing was asked"
     code = exit_code(verdicts)
     head = {EXIT_CONFORMANT: "Conformant", EXIT_FAILED: "Not conformant"}.get(code, "Undecided")
+    if len(verdicts) < asked_of and code == EXIT_CONFORMANT:
+        head = f"No MUST failed of the {len(verdicts)} asked, of {asked_of}"
     return f"{head}: {', '.join(parts)}"
 
 

@@ -86,4 +86,10 @@ def test_exit_codes(verdicts: list[tuple[str, str]], left: list[str], code: int)
 
 def test_the_conclusion_counts_every_verdict_once() -> None:
     verdicts = [("MUST", "passed"), ("MUST", "failed"), ("SHOULD", "n/a"), ("MUST", "not run"), ("MUST", "passed")]
-    assert judge.conclusion(verdicts) == "Not conformant: 1 MUST failed, 1 MUST not run, 2 passed, 1 n/a"  # type: ignore[arg-type]
+    sentence = judge.conclusion(verdicts, asked_of=5)  # type: ignore[arg-type]
+    assert sentence == "Not conformant: 1 MUST failed, 1 MUST not run, 2 passed, 1 n/a"
+
+
+@pytest.mark.parametrize(("asked_of", "begins"), [(1, "Conformant: "), (12, "No MUST failed of the 1 asked, of 12: ")])
+def test_only_a_whole_checklist_is_called_conformant(asked_of: int, begins: str) -> None:
+    assert judge.conclusion([("MUST", "passed")], asked_of=asked_of).startswith(begins)

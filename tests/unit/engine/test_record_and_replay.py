@@ -222,10 +222,8 @@ JSON = {"content-type": "application/json"}
         changed(resourceVersion=""),
         changed(labels={}),
     ],
-    ids=(
-        "403 404 html cut empty timeout kind no-items namespace uid stale no-version labels".split()
-    ),
-)  # fmt: skip
+    ids=lambda _: "",
+)
 def test_no_wrong_answer_becomes_a_pass(tmp_path: Path, wrong: Callable[[RawRequest, RawAnswer], RawAnswer]) -> None:
     run = Recorded(tmp_path, check_of(create_and_wait))
     run.api.on_create = bind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiconform.catalog import accelerators
@@ -24,10 +24,11 @@ _SEEN = 'env | sort | sed "s/=/ is /; s/^/seen=/"; for d in /dev/*; do echo "see
 
 @dataclass(frozen=True)
 class ClaimingPod:
-    """A pod with a claim from a template, and a second container that does not use it."""
+    """A pod with a claim, and a second container that does not use it. ``claim`` is set where it is a standing one."""
 
     handle: Handle
     script: Script
+    claim: Handle | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ async def standing_claim(ctx: Context, hint: str) -> Handle:
 
 async def pod_on(ctx: Context, hint: str, claim: Handle) -> ClaimingPod:
     """Create a pod that uses a standing claim."""
-    return await _pod(ctx, hint, {"resourceClaimName": claim.name})
+    pod = await _pod(ctx, hint, {"resourceClaimName": claim.name})
+    return replace(pod, claim=claim)
 
 
 def _one_device(ctx: Context, expression: str) -> Obj:
@@ -116,9 +118,7 @@ async def granted(ctx: Context, pod: ClaimingPod) -> Granted:
     """Wait until the pod runs, and hold its claim against what its containers see."""
     seen = await ctx.until(pod.handle, pods.running, expected=f"{pod.handle} runs with its claim", within_s=120)
     await ctx.show([pod.handle])
-    statuses = seen[0]["status"].get("resourceClaimStatuses") or []
-    name = str(statuses[0].get("resourceClaimName")) if statuses else _claim_name(seen[0])
-    claim = await ctx.read_named(kinds.RESOURCE_CLAIM, name, pod.handle.namespace)
+    claim = await (ctx.read(pod.claim) if pod.claim else _made_for(ctx, pod, seen[0]))
     status = claim.get("status") or {}
     results = ((status.get("allocation") or {}).get("devices") or {}).get("results") or []
     reserved = [user.get("uid") for user in status.get("reservedFor") or []]
@@ -129,8 +129,21 @@ async def granted(ctx: Context, pod: ClaimingPod) -> Granted:
         ok=len(results) == 1 and results[0]["driver"] == _driver(ctx).name and reserved == [pod.handle.uid],
     )
     await _sees_its_device(ctx, pod, str(results[0]["device"]))
-    handle = Handle(kinds.RESOURCE_CLAIM, pod.handle.namespace, name, claim["metadata"]["uid"])
+    meta = claim["metadata"]
+    handle = Handle(kinds.RESOURCE_CLAIM, pod.handle.namespace, meta["name"], meta["uid"])
     return Granted(pod, handle, devices[0])
+
+
+async def _made_for(ctx: Context, pod: ClaimingPod, seen: Obj) -> Obj:
+    """The claim that was made for this pod, and not one of the same name from another time."""
+    names = [found.get("resourceClaimName") for found in seen["status"].get("resourceClaimStatuses") or []]
+    if len(names) != 1 or not names[0]:
+        raise ctx.undecided("one claim made for the pod", f"{len(names)}", "the claim was never made")
+    claim = await ctx.read_named(kinds.RESOURCE_CLAIM, str(names[0]), pod.handle.namespace)
+    owners = [owner.get("uid") for owner in claim["metadata"].get("ownerReferences") or []]
+    if owners != [pod.handle.uid]:
+        raise ctx.undecided("a claim that belongs to the pod", f"{len(owners)} owners", "not the pod's own claim")
+    return claim
 
 
 async def _sees_its_device(ctx: Context, pod: ClaimingPod, device: str) -> None:
@@ -152,17 +165,9 @@ async def _sees_its_device(ctx: Context, pod: ClaimingPod, device: str) -> None:
     )
 
 
-def _claim_name(pod: Obj) -> str:
-    return str(pod["spec"]["resourceClaims"][0].get("resourceClaimName"))
-
-
 async def unallocated(ctx: Context, pod: ClaimingPod) -> None:
     """The claim made for a pod holds no device."""
-    status = (await ctx.read(pod.handle)).get("status") or {}
-    names = [str(found.get("resourceClaimName")) for found in status.get("resourceClaimStatuses") or []]
-    if len(names) != 1:
-        raise ctx.undecided("one claim made for the pod", f"{len(names)}", "the claim was never made")
-    claim = await ctx.read_named(kinds.RESOURCE_CLAIM, names[0], pod.handle.namespace)
+    claim = await _made_for(ctx, pod, await ctx.read(pod.handle))
     allocation = (claim.get("status") or {}).get("allocation")
     ctx.expect("its claim holds no device", "no allocation" if not allocation else "an allocation", ok=not allocation)
 

@@ -1,0 +1,143 @@
+"""Every answer a recorded run rests on, replaced by something wrong: none of it may leave the probe a pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.substitutions import OneAnswer
+
+from aiconform.checks import all_checks
+from aiconform.engine.lane import Divergence
+from aiconform.engine.rejudge import replay
+from aiconform.evidence.reader import Bundle, open_bundle
+from aiconform.evidence.records import ResponseData
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+SAMPLE = int(os.environ.get("AICONFORM_TRUST_SAMPLE", "250"))
+"""How many cases each bundle gets here; ``make trust`` takes all."""
+
+Wrong = Callable[[ResponseData, bytes], tuple[ResponseData, bytes]]
+
+
+def status(code: int, reason: str) -> Wrong:
+    body = json.dumps(
+        {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": "x", "code": code}
+    )
+
+    def wrong(response: ResponseData, _body: bytes) -> tuple[ResponseData, bytes]:
+        return response.model_copy(update={"status": code}), body.encode()
+
+    return wrong
+
+
+def body_of(text: str) -> Wrong:
+    return lambda response, _body: (response, text.encode())
+
+
+def no_answer(response: ResponseData, _body: bytes) -> tuple[ResponseData, bytes]:
+    return response.model_copy(update={"status": 0, "error": "timeout"}), b""
+
+
+def cut(response: ResponseData, body: bytes) -> tuple[ResponseData, bytes]:
+    return response, body[: len(body) // 2]
+
+
+def edited(**changes: object) -> Wrong:
+    def wrong(response: ResponseData, body: bytes) -> tuple[ResponseData, bytes]:
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            return response, b"?"
+        for obj in answer.get("items", [answer]):
+            meta = obj.setdefault("metadata", {})
+            for key, value in changes.items():
+                (obj if key == "kind" else meta)[key] = value
+        if "kind" in changes:
+            answer["kind"] = changes["kind"]
+        return response, json.dumps(answer).encode()
+
+    return wrong
+
+
+WRONG: dict[str, Wrong] = {
+    "403": status(403, "Forbidden"),
+    "404": status(404, "NotFound"),
+    "500": status(500, "InternalError"),
+    "empty": body_of(""),
+    "html with 200": body_of("<html>PASS</html>"),
+    "cut": cut,
+    "wrong kind": edited(kind="ConfigMap"),
+    "other namespace": edited(namespace="somebody-elses"),
+    "older run": edited(
+        uid="00000000-0000-0000-0000-000000000000", labels={"aiconform.dev/run": "0" * 16}, ownerReferences=[]
+    ),
+    "stale": edited(resourceVersion="1"),
+    "no version": edited(resourceVersion=""),
+    "timeout": no_answer,
+}
+
+
+def answers(bundle: Bundle) -> Iterator[tuple[str, int]]:
+    """Lane and number of every request whose answer a passed observation rests on, deletions and tables aside.
+
+    What a deletion answers is not rested on: that the object is gone is shown by the answers after it. Tables are for
+    readers.
+    """
+    for check in bundle.verdicts.checks:
+        for probe in check.probes:
+            requests = {r.n: r.data for r in bundle.lanes[probe.lane] if r.type == "request"}
+            for seen in probe.observations:
+                for ref in seen.rests_on:
+                    asked = requests[ref.n]
+                    if asked["method"] != "DELETE" and "Table" not in asked["accept"]:
+                        yield ref.lane, ref.n
+
+
+def irrelevant(bundle: Bundle, lane: str, number: int, name: str) -> bool:
+    """Whether this wrong answer says the same as the right one."""
+    records = bundle.lanes[lane]
+    request = next(r.data for r in records if r.type == "request" and r.n == number)
+    if name == "stale" and (request["method"] == "POST" or "-device-" in request["path"]):
+        # the first that was seen of an object cannot be older than what was seen before
+        return True
+    response = next(r.data for r in records if r.type == "response" and r.n > number)
+    if response["status"] == 404:
+        # what is asked is whether the object is gone; every other field of the answer says nothing about it
+        return name in {"404", "wrong kind", "other namespace", "older run", "stale", "no version"}
+    if request["path"].startswith("/apis/") and request["path"].count("/") == 3:
+        # a discovery document is no object: it has no namespace, uid, label or version
+        return name in {"other namespace", "older run", "stale", "no version", "wrong kind"}
+    body = bundle.blob(response["body"]) if response["body"] else b""
+    if request["stream"]:
+        # the headers of a stream have no body; what came in it is changed in the other tests
+        return name not in {"403", "404", "500", "timeout"}
+    if b'"items":[]' in body or b'"items": []' in body:
+        return name in {"other namespace", "older run", "stale", "no version"}
+    is_node = "/nodes/" in request["path"]
+    return is_node and name in {"other namespace", "older run", "stale"}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.glob("*.tar.gz")))
+def test_no_wrong_answer_leaves_a_pass(name: str) -> None:
+    bundle = open_bundle(GOLDEN / name)
+    cases = [(lane, n, wrong) for lane, n in dict.fromkeys(answers(bundle)) for wrong in WRONG]
+    cases = [case for case in cases if not irrelevant(bundle, *case)]
+    random.Random(name).shuffle(cases)
+    passed = []
+    for lane, number, wrong in cases[:SAMPLE]:
+        changed = OneAnswer(lane, number, WRONG[wrong])
+        try:
+            verdicts = replay(bundle, all_checks(), changed)
+        except Divergence:
+            continue
+        assert changed.done, f"{lane} {number}: nothing was changed"
+        probe = next(probe for check in verdicts.checks for probe in check.probes if probe.lane == lane)
+        if probe.outcome == "passed":
+            passed.append(f"{lane} {number}: {wrong}")
+    assert len(cases) > 100
+    assert passed == [], passed
