@@ -15,7 +15,7 @@ from aiconform.local import Cluster, down, up
 
 pytestmark = pytest.mark.cluster
 
-BUSYBOX = "docker.io/library/busybox:1.37.0-glibc"
+BUSYBOX = "aiconform.local/shell:busybox-glibc"
 LIST = "ls /dev/nvidia[0-9]* 2>/dev/null | wc -l"
 UUID = "nvidia-smi --query-gpu=gpu_uuid --format=csv,noheader"
 FIGURES = "nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader,nounits"

@@ -84,7 +84,7 @@ IMAGES: Mapping[str, Image] = {
         ),
         Image(
             "busybox",
-            "docker.io/library/busybox:1.37.0-glibc",
+            "aiconform.local/shell:busybox-glibc",
             busybox=True,
             libraries=True,
             config=Config(command=("sh",), environment={"PATH": PATH}),
