@@ -32,6 +32,9 @@ XSS = [
     "\u00bcscript\u00bealert(1)\u00bc/script\u00be", "+ADw-script+AD4-alert(1)+ADw-/script+AD4-", "<a\x0bhref=javascript:alert(1)>", "<\x00script>alert(1)</script>",
 ]  # fmt: skip
 
+BREAKOUTS = [before + payload for before in ('"', "'", "-->", "]]>", "`") for payload in XSS]
+"""The same once more, each behind what could end the place it stands in."""
+
 TERMINAL = [
     "\x1b[31mred\x1b[0m", "\x1b[2J\x1b[H", "\x1b]0;title\x07", "\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\", "\x1b[?1049h", "\x1bc", "\x1b[6n",
     "\x1b]52;c;ZXZpbA==\x07", "\x9b31m", "\x90q\x9c", "\x07bell", "\x08\x08\x08over", "pass\rFAIL", "\x0c", "\x0b", "\x7f", "\x00nul", "\x1b[8mhidden",

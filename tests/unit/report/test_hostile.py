@@ -12,7 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from tests.unit.report.html import Page
-from tests.unit.report.payloads import ALL, MARKDOWN, TERMINAL, XSS, laced
+from tests.unit.report.payloads import ALL, BREAKOUTS, MARKDOWN, TERMINAL, XSS, laced
 
 from aiconform.report import render_html, render_json, render_junit, render_markdown
 from aiconform.report.text import one_line, visible
@@ -45,16 +45,17 @@ def clean_shape() -> list[str]:
     return shape(MarkdownIt("commonmark").enable("table").parse(render_markdown(laced(""))))
 
 
-def batches(size: int) -> list[list[str]]:
+def batches(size: int, payloads: list[str] = ALL) -> list[list[str]]:
     """All payloads, some at a time: each is still looked for by itself in the Markdown, where order matters."""
-    return [ALL[start : start + size] for start in range(0, len(ALL), size)]
+    return [payloads[start : start + size] for start in range(0, len(payloads), size)]
 
 
 def test_there_are_enough_payloads() -> None:
     assert len(set(ALL)) == len(ALL) >= 150
+    assert len({*ALL, *BREAKOUTS}) >= 450
 
 
-@pytest.mark.parametrize("batch", batches(3), ids=lambda batch: repr(batch[0])[:24])
+@pytest.mark.parametrize("batch", batches(3) + batches(15, BREAKOUTS), ids=lambda batch: repr(batch[0])[:24])
 def test_page(batch: list[str]) -> None:
     html = render_html(laced(" " + " ".join(batch)))
     page = Page(html)
