@@ -353,6 +353,18 @@ def check_planned_twice(bundle: Path) -> None:
     reseal(bundle)
 
 
+@attack("verdicts.json: is of run deadbeefdeadbeef, the plan of run 00c0ffee00c0ffee")
+def verdicts_of_another_run(bundle: Path) -> None:
+    edit_document(bundle, layout.VERDICTS, lambda verdicts: verdicts.update(run="deadbeef" * 2))
+    reseal(bundle)
+
+
+@attack("verdicts.json: is on release 1.36, the plan on 1.35")
+def verdicts_on_another_release(bundle: Path) -> None:
+    edit_document(bundle, layout.VERDICTS, lambda verdicts: verdicts.update(release="1.36"))
+    reseal(bundle)
+
+
 @attack("verdicts.json", "does not agree with the seal on whether the run was interrupted")
 def interruption_hidden(bundle: Path) -> None:
     edit_document(bundle, layout.VERDICTS, lambda verdicts: verdicts.update(partial=True))
@@ -423,7 +435,7 @@ def payload_of_another_kind(bundle: Path) -> None:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-@attack("blobs/sha256/", "missing")
+@attack("blobs/sha256/", "is missing, but the manifest lists it")
 def blob_removed(bundle: Path) -> None:
     some_blob(bundle).unlink()
 
