@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -229,6 +230,50 @@ def test_every_function_of_the_header_is_there(node: Node, header: Path) -> None
     }
     assert len(declared) > 300
     assert declared <= defined
+
+
+NVML = """
+import ctypes, sys
+nvml = ctypes.CDLL(sys.argv[1])
+first, second, number = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint()
+rates = (ctypes.c_uint * 2)()
+def ask(name, *arguments):
+    print(getattr(nvml, name)(*(ctypes.byref(a) if a is number else a for a in arguments)))
+ask("nvmlDeviceGetCount_v2", number)
+ask("nvmlInit_v2")
+ask("nvmlDeviceGetCount_v2", number)
+print("count", number.value)
+ask("nvmlDeviceGetHandleByIndex_v2", 0, ctypes.byref(first))
+ask("nvmlDeviceGetHandleByIndex_v2", 1, ctypes.byref(second))
+ask("nvmlDeviceGetHandleByIndex_v2", 2, number)
+ask("nvmlDeviceGetHandleByUUID", b"GPU-x", number)
+ask("nvmlDeviceGetTopologyCommonAncestor", first, second, number)
+print("topology", number.value)
+ask("nvmlDeviceGetMinorNumber", ctypes.c_void_p(1), number)
+ask("nvmlDeviceGetFanSpeed", first, number)
+for load in (40, 50, 0):
+    ask("simDeviceHoldLoad", first, load, load * 2)
+    ask("nvmlDeviceGetUtilizationRates", first, rates)
+    print("load", rates[0])
+ask("nvmlShutdown")
+ask("nvmlShutdown")
+"""
+SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND = "0", "1", "2", "3", "6"  # nvmlReturn_t
+
+
+def test_nvml_answers_as_its_header_says(node: Node, tmp_path: Path) -> None:
+    script = tmp_path / "ask.py"
+    script.write_text(NVML)
+    answers = node.run(f"{sys.executable} {script} {node.root / LIBRARIES / LIBRARY}")
+    assert answers == [
+        UNINITIALIZED,
+        *(SUCCESS, SUCCESS, "count 2", SUCCESS, SUCCESS),
+        *(INVALID_ARGUMENT, NOT_FOUND),
+        *(SUCCESS, "topology 40"),  # NVML_TOPOLOGY_NODE
+        *(INVALID_ARGUMENT, NOT_SUPPORTED),
+        *(SUCCESS, SUCCESS, "load 40", SUCCESS, SUCCESS, "load 50", SUCCESS, SUCCESS, "load 0"),
+        *(SUCCESS, UNINITIALIZED),
+    ]
 
 
 def test_a_second_build_is_taken_from_the_cache(header: Path, driver: Path) -> None:
