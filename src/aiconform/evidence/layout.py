@@ -13,7 +13,8 @@ MANIFEST: Final = "manifest.json"
 ATTESTATIONS: Final = "attestations.intoto.jsonl"
 BLOBS: Final = "blobs/sha256"
 
-REQUIRED: Final = (LOG, PLAN, VERDICTS, MANIFEST)
+REQUIRED: Final = (MANIFEST, LOG, PLAN, VERDICTS)
+"""The manifest first: a bundle without it was never sealed, whatever else it lacks."""
 UNLISTED: Final = frozenset({MANIFEST, ATTESTATIONS})
 """Files that the manifest does not list: itself, and what is said about it afterwards."""
 
