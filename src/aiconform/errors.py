@@ -2,7 +2,7 @@
 
 ::
 
-    AiconformError            what went wrong, what it costs, and the next step; exit code 70 unless a subclass says else
+    AiconformError            what went wrong, what it costs, and the next step (70)
     ├── UsageError            the command line or a file named on it is wrong (2)
     ├── UnreachableError      the cluster cannot be reached, or preflight refused (4)
     ├── LocalClusterError     the local cluster cannot be built, started or removed (4)
