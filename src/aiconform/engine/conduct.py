@@ -16,8 +16,9 @@ from aiconform.engine.discovery import discover
 from aiconform.engine.events import ClusterFound, Emit
 from aiconform.engine.examine import BEGINS, KEPT, Examination, examine, not_run, unmet
 from aiconform.engine.judge import Judgement
-from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT, Lane, TimeUp
+from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT, TimeUp
 from aiconform.engine.model import State
+from aiconform.engine.stage import END_LANE
 from aiconform.engine.undecidable import UndecidableError
 from aiconform.engine.waits import Target, watch
 from aiconform.evidence.documents import CheckVerdict, ClusterFacts, Plan, Verdicts
@@ -79,7 +80,8 @@ async def conduct(
     finally:
         with anyio.CancelScope(shield=True):
             await _clean_up(run, made)
-    return Outcome(facts, verdicts, run.removed, run.left, partial=stage.interrupted or _any_interrupted(verdicts))
+    interrupted = _end(stage)
+    return Outcome(facts, verdicts, run.removed, run.left, partial=interrupted or _any_interrupted(verdicts))
 
 
 def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: bool) -> Verdicts:
@@ -238,8 +240,10 @@ async def _clean_up(run: Examination, made: list[Handle]) -> None:
         lane.write(result)
         run.removed += len(result.removed)
         run.left += result.left
-    _end(run.stage.lane("end"))
 
 
-def _end(lane: Lane) -> None:
-    lane.write(NoteData(text=ENDED))
+def _end(stage: Stage) -> bool:
+    """Write down that the run is over, and whether it was told to end early."""
+    interrupted = stage.interrupted
+    stage.lane(END_LANE).write(NoteData(text=INTERRUPTED if interrupted else ENDED))
+    return interrupted

@@ -90,7 +90,7 @@ async def _probe(
     control = before[probe.control].outcome if probe.control else None
     after = before[probe.after].outcome if probe.after else None
     refused = judge.may_run(control, after) or _lacking(probe, run.facts)
-    if refused is None and run.stage.interrupted:
+    if refused is None and run.stage.ended_before(lane):
         refused = Judgement("not run", INTERRUPTED)
     if refused is not None:
         return _skipped(lane, probe.id, refused)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from aiconform.engine.conduct import ENDED, PreflightError, compose, conduct
+from aiconform.engine.conduct import PreflightError, compose, conduct
 from aiconform.engine.examine import KEPT
 from aiconform.engine.lane import Divergence
 from aiconform.engine.planner import check_digest, judge_digest
-from aiconform.engine.stage import ReplayStage
+from aiconform.engine.stage import END_LANE, ReplayStage
 
 if TYPE_CHECKING:
     from aiconform.engine.model import Check
@@ -74,9 +74,7 @@ def replay(bundle: Bundle, checks: Mapping[str, Check], substitution: Substituti
 
     async def work() -> Verdicts:
         outcome = await conduct(stage, bundle.plan, planned, lambda _: None, keep=kept, side_by_side=False)
-        ended = next(
-            (r.wall for r in bundle.lanes.get("end", []) if r.data.get("text") == ENDED), bundle.records[-2].wall
-        )
+        ended = next((r.wall for r in bundle.lanes.get(END_LANE, [])), bundle.records[-2].wall)
         return compose(bundle.plan, outcome, started=bundle.records[0].wall, ended=ended, keep=kept)
 
     verdicts = anyio.run(work)

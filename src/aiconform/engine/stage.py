@@ -19,6 +19,8 @@ from aiconform.evidence.records import DeadlineData, NoteData
 if TYPE_CHECKING:
     from aiconform.evidence.reader import Bundle
 
+END_LANE = "end"
+"""The lane that holds one note: how the run ended."""
 Result = TypeVar("Result")
 Work = Callable[[], Awaitable[None]]
 
@@ -43,6 +45,9 @@ class Stage(Protocol):
     def interrupted(self) -> bool:
         """Whether the run was told to end early."""
 
+    def ended_before(self, lane: Lane) -> bool:
+        """Whether the run was told to end before the work of this lane began."""
+
 
 class LiveStage:
     """A run on a cluster."""
@@ -55,6 +60,10 @@ class LiveStage:
 
     @property
     def interrupted(self) -> bool:
+        """See :class:`Stage`."""
+        return self._interrupted
+
+    def ended_before(self, lane: Lane) -> bool:  # noqa: ARG002 - live, an interrupt is one for all lanes
         """See :class:`Stage`."""
         return self._interrupted
 
@@ -100,12 +109,16 @@ class ReplayStage:
         self._bundle = bundle
         self._substitution = substitution
         self.lanes: dict[str, ReplayLane] = {}
-        self._interrupted = False
 
     @property
     def interrupted(self) -> bool:
         """See :class:`Stage`."""
-        return self._interrupted
+        return any(record.data.get("text") == INTERRUPTED for record in self._bundle.lanes.get(END_LANE, []))
+
+    def ended_before(self, lane: Lane) -> bool:
+        """See :class:`Stage`: then the lane holds a verdict and nothing else."""
+        first = next(iter(self._bundle.lanes.get(lane.name, [])), None)
+        return first is not None and first.type == "verdict"
 
     def lane(self, name: str) -> ReplayLane:
         """See :class:`Stage`."""

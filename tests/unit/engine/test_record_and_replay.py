@@ -296,6 +296,26 @@ def test_an_interrupt_ends_the_probe_and_still_cleans_up(tmp_path: Path) -> None
     assert run.replay(run.bundle(verdict)) == verdict
 
 
+def test_probes_after_an_interrupt_are_not_run_and_replay_so(tmp_path: Path) -> None:
+    check = check_of(never_bound(60))
+    check.positive("another", fails_if="it does not", timeout_s=5)(create_and_wait)
+    run = Recorded(tmp_path, check)
+
+    async def work() -> CheckVerdict:
+        async def interrupt() -> None:
+            await asyncio.sleep(0.2)
+            run.stage.interrupt()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(interrupt)
+            return await run.examine()
+        raise AssertionError
+
+    verdict = anyio.run(work)
+    assert [(probe.outcome, probe.reason) for probe in verdict.probes][1:] == [("not run", "interrupted")]
+    assert run.replay(run.bundle(verdict)) == verdict
+
+
 def test_what_cannot_be_removed_is_named_and_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aiconform.engine.cleanup.remove.__kwdefaults__", {"within_s": 0.3})
     run = Recorded(tmp_path, check_of(create_and_wait))
