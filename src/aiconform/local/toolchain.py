@@ -89,7 +89,11 @@ def c_compiler(progress: Progress) -> tuple[str, ...]:
         found = shutil.which(name)
         if found:
             return (found,)
-    return (str(_installed(ZIG, progress) / "ziglang" / "zig"), "cc")
+    return (
+        sys.executable,
+        str(Path(__file__).with_name("zigcc.py")),
+        str(_installed(ZIG, progress) / "ziglang" / "zig"),
+    )
 
 
 def go_environment() -> dict[str, str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import cache, toolchain
+from aiconform.local import cache, toolchain, zigcc
 from aiconform.local.toolchain import Wheel
 from aiconform.progress import Silent
 
@@ -75,7 +77,7 @@ def test_a_go_outside_of_the_path_is_found_in_upstreams_place(programs, tmp_path
 
 
 def test_the_c_compiler_is_the_users_then_the_systems_then_zig(programs, tmp_path, installed, monkeypatch) -> None:
-    assert toolchain.c_compiler(Silent()) == (str(tmp_path / "ziglang/ziglang/zig"), "cc")
+    assert toolchain.c_compiler(Silent())[-2:] == (zigcc.__file__, str(tmp_path / "ziglang/ziglang/zig"))
     clang = program(programs / "clang")
     assert toolchain.c_compiler(Silent()) == (str(clang),)
     gcc = program(programs / "gcc")
@@ -129,3 +131,24 @@ def test_user_settings_of_go_stay_but_for_what_changes_the_outcome(monkeypatch) 
     assert environment["GOPROXY"] == "https://modules.example.com"
     assert environment["GOFLAGS"] == "-p=1"
     assert environment["GOTOOLCHAIN"] == "local"
+
+
+def test_zig_is_not_told_of_options_it_does_not_know() -> None:
+    given = ["-o", "x", "-Wl,--unresolved-symbols=ignore-in-object-files", "-Wl,-z,lazy", "x.o"]
+    assert zigcc.command("/zig", given) == ["/zig", "cc", "-o", "x", "-Wl,-z,lazy", "x.o"]
+    assert zigcc.command("/zig", ["-c", "x.c"], "/w.h") == ["/zig", "cc", "-include", "/w.h", "-c", "x.c"]
+
+
+def test_every_nvml_function_becomes_weak() -> None:
+    header = "nvmlReturn_t DECLDIR nvmlInit_v2(void);\nnvmlReturn_t DECLDIR nvmlInit_v2 (void);\nint other(void);\n"
+    assert zigcc.weak_declarations(header) == "#pragma weak nvmlInit_v2\n"
+
+
+def test_compiling_beside_nvml_declares_its_functions_weak(tmp_path) -> None:
+    (tmp_path / "nvml.h").write_text("nvmlReturn_t DECLDIR nvmlShutdown(void);\n")
+    compiler = program(tmp_path / "zig")
+    compiler.write_text('#!/bin/sh\necho "$*"; cat "$3"; exit 3\n')
+    argv = [sys.executable, zigcc.__file__, str(compiler), "-c", "x.c"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stdout.endswith(".h -c x.c\n#pragma weak nvmlShutdown\n")
