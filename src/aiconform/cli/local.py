@@ -33,9 +33,10 @@ def local() -> None:
 def up(name: str, profile: str, port: int) -> None:
     """Start a cluster, or say that it runs already."""
     from aiconform.cli.console import Screen
+    from aiconform.cli.signals import interruptible
     from aiconform.local import up as start
 
-    with Screen(sys.stderr) as screen:
+    with interruptible(), Screen(sys.stderr) as screen:
         cluster = start(name, profile, screen, port=port)
     if not cluster.fresh:
         click.echo(f"local cluster {name} is running already", err=True)

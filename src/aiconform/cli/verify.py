@@ -21,6 +21,7 @@ NOT_SHOWN = (
     "that the cluster was honest: a cluster that lies consistently is not found out",
     "that this was the only run: of several, one may have been chosen",
 )
+Page = Literal["same", "differs", "absent", "of another version"]
 _SAID = {"holds": "HOLDS", "does not hold": "DOES NOT HOLD", "judged by other code": "NOT DECIDED"}
 _CODES = {"holds": exits.OK, "does not hold": exits.FAILED, "judged by other code": exits.UNDECIDED}
 
@@ -35,7 +36,7 @@ class Verification:
         broken: what is not as sealed, each with its file.
         differences: where the replay comes to something else than the sealed verdicts.
         other_code: whose code is another than in the run.
-        page: whether ``report.html`` beside the bundle is what the bundle gives.
+        page: whether ``report.html`` beside the bundle is what the bundle gives; another version may render otherwise.
     """
 
     bundle: str
@@ -49,7 +50,7 @@ class Verification:
     differences: tuple[str, ...]
     other_code: tuple[str, ...]
     tool: str
-    page: Literal["same", "differs", "absent"]
+    page: Page
     simulated: bool
     partial: bool
     conclusion: str
@@ -117,17 +118,21 @@ def _replayed(bundle: Bundle) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     return again.outcome, again.problems, again.other_code
 
 
-def _page(bundle: Bundle, path: Path) -> Literal["same", "differs", "absent"]:
+def _page(bundle: Bundle, path: Path) -> Page:
     """Whether the page beside the bundle is the one that the bundle gives."""
+    from aiconform import __version__
     from aiconform.cli.report import render
 
     beside = path.absolute().parent / "report.html"
     if not beside.is_file():
         return "absent"
     try:
-        return "same" if beside.read_bytes() == render(bundle, "html").encode() else "differs"
+        same = beside.read_bytes() == render(bundle, "html").encode()
     except Exception:  # noqa: BLE001 - what no page can be made of is not what the page was made of
         return "differs"
+    if not same and bundle.plan.tool != __version__:
+        return "of another version"
+    return "same" if same else "differs"
 
 
 def _lines(found: Verification) -> Iterator[str]:
@@ -141,6 +146,7 @@ def _lines(found: Verification) -> Iterator[str]:
         "same": "✓ report.html is what the bundle gives",
         "absent": "- no report.html beside the bundle",
         "differs": "✗ report.html is not what the bundle gives",
+        "of another version": f"- report.html is not compared: aiconform {found.tool} may render otherwise",
     }
     yield f"page      {page[found.page]}"
     yield "signed    - no"
