@@ -84,7 +84,8 @@ class Cluster:
         Raises:
             LocalClusterError: it failed.
         """
-        command = [str(parts.kubectl()), f"--kubeconfig={self.kubeconfig}", *arguments]
+        cache = self.home.directory / "kubectl"  # not in the user's ~/.kube, and gone with the cluster
+        command = [str(parts.kubectl()), f"--kubeconfig={self.kubeconfig}", f"--cache-dir={cache}", *arguments]
         result = subprocess.run(command, text=True, capture_output=True, check=False, input=stdin)
         if result.returncode != 0:
             raise LocalClusterError(
