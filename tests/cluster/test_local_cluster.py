@@ -136,10 +136,12 @@ def test_nodes_have_identities_of_their_own(local_cluster) -> None:
 
 
 def test_settings_of_the_machine_are_shown_not_written(local_cluster) -> None:
-    inside = local_cluster.enter("control", ["cat", "/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/panic"])
-    assert inside.stdout.split() == ["1", "10"]
-    outside = Path("/proc/1/root/proc/sys/kernel/panic").read_text().strip()
-    assert outside == Path("/proc/sys/kernel/panic").read_text().strip()
+    settings = ["/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/panic"]
+    before = [Path(setting).read_text() for setting in settings]
+    assert local_cluster.enter("control", ["cat", *settings]).stdout.split() == ["1", "10"]
+    assert local_cluster.enter("control", ["sh", "-c", f"echo 7 > {settings[1]}"]).returncode == 0
+    assert [Path(setting).read_text() for setting in settings] == before
+    local_cluster.enter("control", ["sh", "-c", f"echo 10 > {settings[1]}"])
 
 
 def test_any_kubectl_of_an_ordinary_kubeconfig(local_cluster) -> None:

@@ -34,6 +34,8 @@ def left_over(home: Home) -> list[str]:
             group = (process / "cgroup").read_text()
         except OSError:
             continue
+        if not line:
+            continue  # a zombie: the janitor, child of this very process, until it is waited for
         if home.cgroup.path in group or f"clusters/{home.name}/" in line:
             processes.append(f"{process.name} {line}")
     groups = [str(directory) for _, directory in home.cgroup.directories() if directory.exists()]
