@@ -19,7 +19,8 @@ UNDECIDED = 3
 def main() -> int:
     """Run, and end well unless something really failed."""
     output = Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S", time.gmtime())
-    command = [sys.executable, "-m", "aiconform", "run", "--local", "--name", "demo", "--release", RELEASE]
+    program = str(Path(sys.executable).with_name("aiconform"))
+    command = [program, "run", "--local", "--name", "demo", "--release", RELEASE]
     code = subprocess.run([*command, "--output", str(output), *sys.argv[1:]], check=False).returncode
     verdicts = output / "bundle" / "verdicts.json"
     if code not in (0, UNDECIDED) or not verdicts.is_file():
