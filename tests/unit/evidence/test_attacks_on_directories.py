@@ -365,6 +365,13 @@ def verdicts_on_another_release(bundle: Path) -> None:
     reseal(bundle)
 
 
+@attack("plan.json: is not the plan that the seal names")
+def seal_names_another_plan(bundle: Path) -> None:
+    edit_log(bundle, lambda log: log[-1]["data"].update(plan_sha256="f" * 64))
+    rechain(bundle)
+    remanifest(bundle)
+
+
 @attack("verdicts.json", "does not agree with the seal on whether the run was interrupted")
 def interruption_hidden(bundle: Path) -> None:
     edit_document(bundle, layout.VERDICTS, lambda verdicts: verdicts.update(partial=True))
