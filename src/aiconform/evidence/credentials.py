@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from aiconform.evidence.fragments import Fragments
-from aiconform.evidence.shapes import SHAPES, is_assigned_secret
+from aiconform.evidence.shapes import SHAPES, assigned_secrets
 from aiconform.evidence.spellings import is_public, spellings
 
 REDACTED: Final = "[redacted]"
 
 _SECRET_OBJECT = re.compile(r"kind\\*[\"']?\s*:\s*\\*[\"']?Secret(?:List)?\b")
-_SECRET_JSON = re.compile(r"(\\*[\"'](?:data|stringData)\\*[\"']\s*:\s*)\{[^{}]*\}?")
+_SECRET_JSON = re.compile(r"(\\{0,8}[\"'](?:data|stringData)\\*[\"']\s*:\s*)\{[^{}]*\}?")
 _SECRET_YAML = re.compile(
-    r"^([ \t]*(?:- )?[ \t]*)((?:data|stringData):)[ \t]*\n(?:\1[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)+", re.M
+    r"^([ \t]{0,40}(?:- )?[ \t]{0,40})((?:data|stringData):)[ \t]*\n(?:\1[ \t]+[^\n]*(?:\n|\Z)|[ \t]*\n)+", re.M
 )
 
 
@@ -51,8 +51,7 @@ def _without_assigned(text: str) -> str:
     """Values that are given a name which says that they are secret: ``password=...``, ``--token ...``."""
     parts: list[str] = []
     done = 0
-    for start, end in is_assigned_secret(text):
-        if start >= done:
-            parts += (text[done:start], REDACTED)
-            done = end
+    for start, end in assigned_secrets(text):
+        parts += (text[done:start], REDACTED)
+        done = end
     return "".join([*parts, text[done:]]) if parts else text

@@ -17,7 +17,8 @@ from aiconform.evidence.pseudonyms import Pseudonyms
 from aiconform.evidence.shapes import is_pem_line, is_secret_field, is_secret_option
 from aiconform.evidence.strictjson import StrictJSONError, loads
 
-_REMEMBERED: Final = 50_000
+_REMEMBERED: Final = 4 * 2**20
+"""Characters of strings whose redacted form is kept; answers of a cluster repeat themselves."""
 _BETWEEN: Final = "\0"
 _SECRET_BODY = re.compile(r'"kind"\s*:\s*"Secret(?:List)?"')
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -38,6 +39,7 @@ class Redactor:
         self._names = Pseudonyms()
         self._known: dict[str, str] = {}
         self._version = 0
+        self._size = 0
 
     def redact_body(self, data: bytes, content_type: str) -> bytes:
         """An answer's body as the check may see it.
@@ -78,8 +80,9 @@ class Redactor:
 
     def _current(self) -> dict[str, str]:
         """What strings were redacted to; a host name learned since makes it worthless."""
-        if self._version != self._names.version or len(self._known) > _REMEMBERED:
+        if self._version != self._names.version or self._size > _REMEMBERED:
             self._known.clear()
+            self._size = 0
             self._version = self._names.version
         return self._known
 
@@ -89,6 +92,7 @@ class Redactor:
         if len(redacted) != len(texts):  # a string with that character in it, or a secret that took it away
             redacted = [self.redact_text(text) for text in texts]
         self._known.update(zip(texts, redacted, strict=True))
+        self._size += sum(map(len, texts))
 
     def _mapped(self, value: Any) -> Any:
         if isinstance(value, str):

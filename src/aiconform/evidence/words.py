@@ -17,7 +17,9 @@ _DEVICE = re.compile(rf"(?:MIG-GPU|MIG|GPU|gpu)-(?:{_UUID}|[0-9a-f]{{16}}){_END}
 _CLOUD = re.compile(rf"ip-[0-9]{{1,3}}(?:-[0-9]{{1,3}}){{3}}(?:\.[A-Za-z][A-Za-z0-9-]*)*{_END}")
 # Four parts or more, so that a longer number with dots is seen as a whole and refused. 1.2.3.4-build and 1.2.3.4+k0s
 # are versions, 10.0.0.1-10.0.0.9 is a range.
-_DOTTED = re.compile(rf"[0-9]+(?:\.[0-9]+){{3,}}+{_END}(?!\+)(?!-[A-Za-z])(?!-[0-9]+(?:-|{_END}(?!\.)))")
+_DOTTED = re.compile(
+    rf"(?<![0-9])(?<![0-9]\.)[0-9]++(?:\.[0-9]++){{3,}}+{_END}(?!\+)(?!-[A-Za-z])(?!-[0-9]+(?:-|{_END}(?!\.)))"
+)
 _DASHED = re.compile(r"[0-9]{1,3}(?:-[0-9]{1,3}){3}(?=\.[a-z])")
 _DOTS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
 _DASHES = re.compile(r"-[0-9]{1,3}-[0-9]{1,3}-[0-9]")
@@ -44,6 +46,7 @@ _TELLING = re.compile(
     r"|(?:^|-)(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{6}"
 )
 _LONGEST_PLAIN: Final = 24
+_LONGEST_ADDRESS: Final = 45
 
 
 class Word(NamedTuple):
@@ -65,9 +68,13 @@ def is_telling(host: str) -> bool:
     return not plain and len(host) > 1 and bool(_HOST.fullmatch(host)) and not is_address(host)
 
 
-@lru_cache(maxsize=4096)
 def is_address(text: str) -> bool:
     """Whether it is an address that tells something; loopback, unspecified addresses and netmasks do not."""
+    return len(text) <= _LONGEST_ADDRESS and _is_address(text)
+
+
+@lru_cache(maxsize=4096)
+def _is_address(text: str) -> bool:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

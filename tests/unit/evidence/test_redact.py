@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -385,6 +386,7 @@ RANDOM = "x7Kp2mQ9vR4tZ8wB3nL6"
         (f'{{\\"apiKey\\": \\"{RANDOM}\\"}}', RANDOM),
         (f"kubeadm join --token {RANDOM} --discovery", RANDOM),
         (f"--api-key={RANDOM}", RANDOM),
+        (f"password=token={RANDOM}", RANDOM),
         ("kubeadm join x --token abcdef.0123456789abcdef", "0123456789abcdef"),
         ("bootstrap signer: abcdef.0123456789abcxyz", "0123456789abcxyz"),
         (f"k8s-aws-v1.{RANDOM}{RANDOM}", RANDOM),
@@ -502,6 +504,25 @@ VALUES = st.recursive(
     ),
     max_leaves=20,
 )  # fmt: skip
+
+
+REPEATED = [
+    "1", "1.", "1.1.1.1.", ":", "::", "a:", "f::", "-", "-1", "1-1-1-1.", "eyJ", "eyJaaaaaaaa.", "Bearer%20", "Bearer ",
+    "Basic ", "sk-", "token=", "token:", "token: ", "--token ", "password", '"password":"', "\\", "\\n", "%2F", " ",
+    "\n", "-----BEGIN PRIVATE KEY-----", "ip-1", "ip-1-1-1-1.", "node-", "GPU-", "serial: ", "://", "://a:", "ghp_",
+    '"auth":"', "authorization: ", "[redacted]", "expir", "kind: Secret\n", "kind: Secret\ndata:\n", "data: {",
+    "abcdef.", "LS0tLS1CRUdJTi",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", REPEATED)
+def test_no_text_takes_long(piece: str) -> None:
+    text = "kind: Secret 10.0.0.7 " + piece * (60_000 // len(piece)) + "x"
+    started = time.process_time()
+    OURS.redact_text(text)
+    OURS.redact_body(json.dumps({text: text, "name": text, "value": text}).encode(), JSON)
+    OURS.restore_text(text)
+    assert time.process_time() - started < 3
 
 
 @given(VALUES)
