@@ -7,6 +7,7 @@ missing is said once more, and the demo ends well.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ def main() -> int:
     output = Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S", time.gmtime())
     program = str(Path(sys.executable).with_name("aiconform"))
     command = [program, "run", "--local", "--name", "demo", "--release", RELEASE]
-    code = subprocess.run([*command, "--output", str(output), *sys.argv[1:]], check=False).returncode
+    code = run([*command, "--output", str(output), *sys.argv[1:]])
     verdicts = output / "bundle" / "verdicts.json"
     if code not in (0, UNDECIDED) or not verdicts.is_file():
         return code
@@ -37,6 +38,16 @@ def main() -> int:
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
+
+
+def run(command: list[str]) -> int:
+    """Run a command that cleans up after itself when it is interrupted: never end before it does, never kill it."""
+    # Ctrl-C reaches both of us; a handler, unlike being ignored, is not inherited
+    signal.signal(signal.SIGINT, lambda *_: None)
+    with subprocess.Popen(command) as process:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, _frame: process.send_signal(number))
+        return process.wait()
 
 
 def _missing(checks: list[dict[str, str]], outcome: str, words: str) -> list[str]:
