@@ -143,9 +143,6 @@ def _cut(text: str, word: Word) -> str:
 
 
 def _is_dotted_address(text: str, word: Word) -> bool:
-    before = text[max(0, word.start - 2) : word.start]
-    if before.endswith(".") and before != "..":
-        return False
     return is_address(_cut(text, word)) and not _VERSION.search(text, max(0, word.start - 13), word.start)
 
 

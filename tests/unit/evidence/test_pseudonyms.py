@@ -24,6 +24,7 @@ UUID = "18db0e85-99e9-c746-8531-ffeb86328b39"
         ("host_10.0.0.7_x", "host_ip-1_x"),
         ("dial...10.0.0.7", "dial...ip-1"),
         ("10.0.0.7.nip.io", "ip-1.nip.io"),
+        ("app.10.0.0.7.nip.io", "app.ip-1.nip.io"),
         ("a%2F10.0.0.7", "a%2Fip-1"),
         ("line\\n10.0.0.7", "line\\nip-1"),
         ("\\u003cGPU-" + UUID, "\\u003cGPU-A"),
@@ -142,6 +143,11 @@ def test_telling_names_are_replaced_wherever_they_stand(name: str) -> None:
     hidden = table.hide(f"{name}, etcd-{name}, '{name}', /nodes/{name}/proxy")
     assert hidden == "node-1, etcd-node-1, 'node-1', /nodes/node-1/proxy"
     assert table.restore("/api/v1/nodes/node-1") == f"/api/v1/nodes/{name}"
+
+
+def test_names_are_plain_up_to_24_characters() -> None:
+    assert not is_telling("control-plane-of-our-lab")
+    assert is_telling("control-plane-of-our-labs")
 
 
 def test_a_host_name_within_a_longer_word_is_another_word() -> None:
