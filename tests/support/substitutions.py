@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,7 +52,7 @@ class InJson(Substitution):
 
 @dataclass
 class InLogs(Substitution):
-    """Replaces text in the lines of logs of one lane; only of the container, or of the pods, named if one is."""
+    """Replaces what matches a pattern in the logs of one lane; of the container or pods named, if any are."""
 
     lane: str
     old: str
@@ -64,10 +65,33 @@ class InLogs(Substitution):
         mine = lane == self.lane and request.path.endswith("/log") and self.pod in request.path
         if mine and self.container:
             mine = ("container", self.container) in [tuple(pair) for pair in request.query]
-        if not mine or self.old.encode() not in body:
-            return body
-        self.done += 1
-        return body.replace(self.old.encode(), self.new.encode())
+        changed = re.sub(self.old.encode(), self.new.encode(), body) if mine else body
+        self.done += changed != body
+        return changed
+
+
+@dataclass
+class Both(Substitution):
+    """Two substitutions at once."""
+
+    first: InJson | InLogs
+    second: InJson | InLogs
+
+    @property
+    def lane(self) -> str:
+        return self.first.lane
+
+    @property
+    def done(self) -> int:
+        return min(self.first.done, self.second.done)
+
+    def response(
+        self, lane: str, request: RequestData, response: ResponseData, body: bytes
+    ) -> tuple[ResponseData, bytes]:
+        return self.second.response(lane, request, *self.first.response(lane, request, response, body))
+
+    def piece(self, lane: str, request: RequestData, body: bytes) -> bytes:
+        return self.second.piece(lane, request, self.first.piece(lane, request, body))
 
 
 @dataclass
