@@ -164,6 +164,15 @@ def test_whole_screen_of_verify(name: str, capsys: Streams, tmp_path: Path) -> N
     snapshots.same(name, whole(capsys, tmp_path, "verify", str(bundle)))
 
 
+@pytest.mark.parametrize("name", ["default", "vgpu"])
+def test_verify_of_a_recorded_run(name: str, capsys: Streams) -> None:
+    code, out, err = screen(capsys, "verify", str(Path(__file__).parents[1] / "golden" / f"{name}.tar.gz"))
+    assert (code, err) == (0, ""), out
+    assert "✓ every verdict derived again from the log" in out
+    assert "SIMULATED" in out
+    assert "HOLDS. It says: " in out
+
+
 def test_verify_finds_a_page_that_was_edited(capsys: Streams, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
     invoke("report", str(bundle), "-o", "report.html")
