@@ -67,6 +67,8 @@ def test_rows_of_a_table_of_objects_come_in_order() -> None:
 def test_lists_of_something_else_keep_their_order() -> None:
     value = {"kind": "OddList", "items": ["b", "a", 1]}
     assert redacted(value) == value
+    one_object = {"kind": "Bundle", "items": [pod("b"), pod("a")]}
+    assert redacted(one_object) == one_object
     assert redacted({"kind": "OddList", "items": "none"}) == {"kind": "OddList", "items": "none"}
 
 
