@@ -1,7 +1,7 @@
 """A C compiler out of ``zig cc``: ``python zigcc.py ZIG ARGUMENT...``. For machines that have no other.
 
-NVIDIA's Go binding calls NVML's functions without linking to the library, and tells the linker to put up with that by
-``--unresolved-symbols``, which ``zig cc`` does not know. Here the same comes about by declaring these functions weak.
+NVIDIA's Go bindings call functions of the driver's libraries without linking to them, and tell the linker to put up
+with that by ``--unresolved-symbols``, which ``zig cc`` does not know. Weak declarations of these functions do the same.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import tempfile
 from pathlib import Path
 
 UNKNOWN_TO_ZIG = "-Wl,--unresolved-symbols="
-HEADER = Path("nvml.h")
-"""NVIDIA's header, in the directory of the Go package that is being compiled."""
 
-_FUNCTION = re.compile(r"nvmlReturn_t\s+DECLDIR\s+(nvml\w+)\s*\(")
+_CALL = re.compile(r"\b((?:nvml|cu)[A-Z]\w*)\s*\(")
+"""A call of NVML or of the CUDA driver's interface."""
 
 
 def command(zig: str, arguments: list[str], weak: str = "") -> list[str]:
@@ -31,17 +30,20 @@ def command(zig: str, arguments: list[str], weak: str = "") -> list[str]:
     return [zig, "cc", *(("-include", weak) if weak else ()), *known]
 
 
-def weak_declarations(header: str) -> str:
-    """C text that makes every function of ``nvml.h`` weak."""
-    return "".join(f"#pragma weak {name}\n" for name in sorted(set(_FUNCTION.findall(header))))
+def weak_declarations(arguments: list[str]) -> str:
+    """C text that makes the driver's functions weak that the C files to compile call; empty if they call none."""
+    files = [Path(argument) for argument in arguments if argument.endswith(".c")] if "-c" in arguments else []
+    text = "".join(file.read_text(errors="replace") for file in files if file.is_file())
+    return "".join(f"#pragma weak {name}\n" for name in sorted(set(_CALL.findall(text))))
 
 
 def main(zig: str, arguments: list[str]) -> int:
     """Compile or link; returns the compiler's exit code."""
-    if not (HEADER.is_file() and "-c" in arguments):
+    declarations = weak_declarations(arguments)
+    if not declarations:
         return subprocess.run(command(zig, arguments), check=False).returncode
     with tempfile.NamedTemporaryFile("w", suffix=".h") as weak:
-        weak.write(weak_declarations(HEADER.read_text()))
+        weak.write(declarations)
         weak.flush()
         return subprocess.run(command(zig, arguments, weak.name), check=False).returncode
 

@@ -139,16 +139,17 @@ def test_zig_is_not_told_of_options_it_does_not_know() -> None:
     assert zigcc.command("/zig", ["-c", "x.c"], "/w.h") == ["/zig", "cc", "-include", "/w.h", "-c", "x.c"]
 
 
-def test_every_nvml_function_becomes_weak() -> None:
-    header = "nvmlReturn_t DECLDIR nvmlInit_v2(void);\nnvmlReturn_t DECLDIR nvmlInit_v2 (void);\nint other(void);\n"
-    assert zigcc.weak_declarations(header) == "#pragma weak nvmlInit_v2\n"
-
-
-def test_compiling_beside_nvml_declares_its_functions_weak(tmp_path) -> None:
-    (tmp_path / "nvml.h").write_text("nvmlReturn_t DECLDIR nvmlShutdown(void);\n")
+def test_what_a_file_calls_of_the_driver_becomes_weak(tmp_path) -> None:
+    (tmp_path / "x.c").write_text("int f(void) { other(); cuInit(0); r = nvmlInit_v2(); return nvmlInit_v2 (); }\n")
     compiler = program(tmp_path / "zig")
     compiler.write_text('#!/bin/sh\necho "$*"; cat "$3"; exit 3\n')
     argv = [sys.executable, zigcc.__file__, str(compiler), "-c", "x.c"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    assert done.stdout.endswith(".h -c x.c\n#pragma weak nvmlShutdown\n")
+    assert done.stdout.endswith(".h -c x.c\n#pragma weak cuInit\n#pragma weak nvmlInit_v2\n")
+
+
+def test_a_file_that_does_not_call_the_driver_is_compiled_as_it_is(tmp_path) -> None:
+    (tmp_path / "x.c").write_text("int cut(int x) { return cut(x); }\n")
+    assert zigcc.weak_declarations(["-c", str(tmp_path / "x.c")]) == ""
+    assert zigcc.weak_declarations(["x.o", "-o", "x"]) == ""
