@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.substitutions import InJson, InLogs
+from tests.support.substitutions import Both, InJson, InLogs
 
 from aiconform.checks import all_checks
 from aiconform.engine.rejudge import rejudge, replay
