@@ -52,6 +52,7 @@ class Pods:
         node: str = "gpu-0",
         devices: int = 0,
         environment: dict[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
         **spec: object,
     ) -> str:
         """One container per script; the first one gets the devices. Each goes on sleeping."""
@@ -71,7 +72,7 @@ class Pods:
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name},
+            "metadata": {"name": name, "annotations": annotations or {}},
             "spec": {
                 "nodeSelector": {"kubernetes.io/hostname": node},
                 "terminationGracePeriodSeconds": 0,
@@ -169,12 +170,21 @@ def test_a_forged_device_node_cannot_be_opened(pods: Pods) -> None:
 
 
 def test_the_environment_variable_gives_nothing(pods: Pods) -> None:
-    wish = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "all"}
-    plain = pods.start(LIST, environment=wish)
-    runtime = pods.start(LIST, environment=wish, runtimeClassName="nvidia")
-    control = pods.start(LIST, devices=1, runtimeClassName="nvidia")
-    assert pods.output(plain) == pods.output(runtime) == ["0"]
-    assert pods.output(control) == ["1"]
+    control = pods.start(UUID, devices=1, runtimeClassName="nvidia")
+    (uuid,) = pods.output(control)
+    plain = pods.start(LIST, environment={"NVIDIA_VISIBLE_DEVICES": "all"})
+    names = ["all", "0", uuid, "runtime.nvidia.com/gpu=all", f"k8s.device-plugin.nvidia.com/gpu={uuid}"]
+    wishes = [{"NVIDIA_VISIBLE_DEVICES": name, "NVIDIA_DRIVER_CAPABILITIES": "all"} for name in names]
+    asking = [pods.start(LIST, environment=wish, runtimeClassName="nvidia") for wish in wishes]
+    assert [pods.output(name) for name in (plain, *asking)] == [["0"]] * (1 + len(asking))
+
+
+def test_an_annotation_gives_nothing(pods: Pods) -> None:
+    holder = pods.start(UUID, devices=1)
+    (uuid,) = pods.output(holder)
+    wish = {"cdi.k8s.io/wish": f"k8s.device-plugin.nvidia.com/gpu={uuid}"}
+    asking = [pods.start(LIST, annotations=wish, **spec) for spec in ({}, {"runtimeClassName": "nvidia"})]
+    assert [pods.output(name) for name in asking] == [["0"], ["0"]]
 
 
 def test_a_volume_named_after_a_device_gives_nothing(pods: Pods) -> None:
