@@ -18,6 +18,7 @@ from aiconform.errors import AiconformError, LocalClusterError, UsageError
 from aiconform.local import cache, toolchain
 from aiconform.local.compile import Tools, Watch, build_flags, compile_component
 from aiconform.local.components import COMPONENTS, CORE, Component
+from aiconform.local.prefetch import prefetch
 from aiconform.progress import Progress, Silent
 
 LARGE_BYTES = 6 * 1024**3
@@ -91,8 +92,9 @@ def ensure(names: Iterable[str], progress: Progress) -> Binaries:
     if missing:
         _check_space(LARGE_BYTES if any(item.name == "kubernetes" for item in missing) else SMALL_BYTES)
         tools = _tools(missing, progress)
-        for done, item in enumerate(missing):
-            _build(item, tools, progress, done, len(missing))
+        with prefetch(missing[1:], tools):
+            for done, item in enumerate(missing):
+                _build(item, tools, progress, done, len(missing))
     return Binaries({program: place(item) / program for item in wanted for program in item.programs})
 
 

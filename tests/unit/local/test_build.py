@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 
 from aiconform.errors import LocalClusterError, UsageError
 from aiconform.local import build, cache, components, toolchain
+from aiconform.local.compile import Tools
 from aiconform.local.components import COMPONENTS, CORE, Component
+from aiconform.local.prefetch import prefetch
 
 GO_MOD = "module aiconform.local/components/tiny\n\ngo 1.25.0\n\nrequire example.com/tiny v1.2.3 // indirect\n"
 
@@ -175,6 +178,22 @@ def test_progress_counts_packages_and_time(calls, monkeypatch) -> None:
     build.ensure(["tiny"], progress)
     assert progress.updates[0][:3] == ("building tiny v1.2.3", 0, 1)
     assert ("building tiny v1.2.3", 0, 1, "1 packages compiled, 0:01") in progress.updates
+
+
+def test_modules_of_the_next_component_are_fetched_while_one_is_built(calls, monkeypatch) -> None:
+    tools = Tools(Path(shutil.which("go")))
+    with prefetch([tiny(tags=("a", "b"))], tools):
+        _until(calls.read_text)
+    assert calls.read_text() == "list -mod=readonly -tags=a,b -deps example.com/tiny\n"
+
+
+def test_the_download_ends_with_the_build(calls, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_GO_FIRST", "sleep 60")
+    begun = time.monotonic()
+    with prefetch([tiny(), tiny()], Tools(Path(shutil.which("go")))):
+        _until(calls.read_text)
+    assert time.monotonic() - begun < 10
+    assert len(calls.read_text().splitlines()) == 1
 
 
 def test_too_little_space_is_told_before_the_build(calls, monkeypatch) -> None:
