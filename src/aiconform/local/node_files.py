@@ -60,7 +60,8 @@ def prepare(launch: Launch, hierarchies: tuple[cgroups.Hierarchy, ...]) -> None:
     for bind, source in zip(launch.binds, sources, strict=True):
         _bind(source, Path(bind.target), read_only=bind.read_only)
         os.close(source)
-    kernel.mount("tmpfs", launch.hidden, "tmpfs", kernel.MS_RDONLY, "mode=700,size=4k")
+    if Path(launch.hidden).is_dir():  # else it lies below a directory of the machine's that is hidden already
+        kernel.mount("tmpfs", launch.hidden, "tmpfs", kernel.MS_RDONLY, "mode=700,size=4k")
     _proc(launch)
     for point in machine_mounts:
         _make_read_only(point)
