@@ -1,6 +1,7 @@
 # Everything starts here; nothing else has to be typed or installed by hand.
 #   make demo    a real Kubernetes with simulated accelerators, the checklist run on it, a sealed bundle and a page
 #   make test    linters and all tests
+#   make trust   every answer of the recorded runs replaced by something wrong: none may leave a pass
 #   make bench   figures beside their targets
 #   make lint    linters alone
 
@@ -10,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test bench lint setup clean
+.PHONY: demo test trust bench lint setup clean
 
 demo: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install
@@ -19,6 +20,9 @@ demo: $(STAMP)
 test: lint
 	@$(PY) -m aiconform.local.prerequisites --install --tests
 	@$(PY) -m pytest -n 2 --dist loadgroup
+
+trust: $(STAMP)
+	@AICONFORM_TRUST_SAMPLE=1000000 $(PY) -m pytest tests/unit/checks/test_trust.py
 
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check

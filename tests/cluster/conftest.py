@@ -16,6 +16,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.xdist_group("cluster"))
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="a local cluster needs root"))
 
 
 @pytest.fixture(scope="session")
