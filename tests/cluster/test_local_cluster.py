@@ -95,6 +95,30 @@ def test_addresses_between_nodes_are_not_rewritten(local_cluster, web) -> None:
     assert seen.rpartition(":")[0] == near["status"]["podIP"]
 
 
+def test_services_work_on_one_node_whatever_the_machine_does_with_bridges(local_cluster, web) -> None:
+    """Without ``br_netfilter`` a bridged pod would get answers from an address it never asked."""
+    pods, service = web
+    near = pods["control"]["metadata"]["name"]
+    setting = "/proc/sys/net/bridge/bridge-nf-call-iptables"  # of the node's network namespace
+    local_cluster.enter("control", ["sh", "-c", f"test ! -e {setting} || echo 0 > {setting}"])
+    second = f"neighbour-{os.getpid()}"
+    overrides = json.dumps({"spec": {"nodeName": "control", "terminationGracePeriodSeconds": 0}})
+    run = ["run", second, f"--image={AGNHOST}", "--labels=app=web", f"--overrides={overrides}", "--restart=Never"]
+    local_cluster.kubectl(*run, "--", "netexec", "--http-port=8080")
+    try:
+        local_cluster.kubectl("wait", "--for=condition=Ready", f"pod/{second}", "--timeout=60s")
+        ask = f"timeout 5 wget -qO- http://{service['spec']['clusterIP']}/hostname; echo"
+        answers: set[str] = set()
+        deadline = time.monotonic() + 60
+        while second not in answers:
+            assert time.monotonic() < deadline, answers
+            answers.add(local_cluster.kubectl("exec", near, "--", "sh", "-c", ask).strip())
+        assert "" not in answers
+    finally:
+        local_cluster.enter("control", ["sh", "-c", f"test ! -e {setting} || echo 1 > {setting}"])
+        local_cluster.kubectl("delete", f"pod/{second}", "--now")
+
+
 def test_logs_and_exec_work_on_every_node(local_cluster, web) -> None:
     for pod in web[0].values():
         assert "8080" in local_cluster.kubectl("logs", pod["metadata"]["name"])

@@ -23,7 +23,7 @@ NODE_PROGRAMS = (
     "runc",
     "kubelet",
     "kube-proxy",
-    "bridge",
+    "ptp",
     "host-local",
     "loopback",
     "portmap",

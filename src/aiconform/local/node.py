@@ -63,18 +63,19 @@ def containerd_config() -> str:
 
 
 def cni_config(node: NodeState) -> str:
-    """The pod network: a bridge per node, addresses from the node's range, no address rewriting between nodes."""
+    """The pod network: routed, addresses from the node's range, none rewritten between nodes.
+
+    Not a bridge: what goes over one is seen by kube-proxy's rules only where the machine has the kernel module
+    ``br_netfilter`` loaded; without it a Service does not work between pods of the same node.
+    """
     return json.dumps(
         {
             "cniVersion": "1.0.0",
             "name": "pods",
             "plugins": [
                 {
-                    "type": "bridge",
-                    "bridge": "pods0",
-                    "isGateway": True,
+                    "type": "ptp",
                     "ipMasq": False,
-                    "hairpinMode": True,
                     "ipam": {
                         "type": "host-local",
                         "ranges": [[{"subnet": node.pod_cidr}]],

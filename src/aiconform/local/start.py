@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,8 @@ from aiconform.errors import AiconformError, LocalClusterError
 from aiconform.local import boot, cache, inspection, kernel, parts, seed
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster, clear
-from aiconform.local.profiles import CONTROL, Profile, profile
+from aiconform.local.profiles import Profile, profile
+from aiconform.local.registration import Registration
 from aiconform.local.state import ClusterState, Home, NodeState
 from aiconform.local.supervisor import READY
 from aiconform.progress import Progress, Silent
@@ -134,6 +136,7 @@ class _Boot:
         self._janitor: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._begun = time.monotonic()
+        self._given_up = threading.Event()
 
     def run(self, lock: int, port: int, made: boot.Parts, installers: Sequence[parts.Installer]) -> Cluster:
         self._progress.update("starting Kubernetes", waiting="processes")
@@ -156,9 +159,7 @@ class _Boot:
         cluster = Cluster(self._home, state, fresh=True)
         api = self._wait_for_api()
         self._apply_base(api)
-        for install in installers:
-            install(cluster, self._profile, self._progress)
-        self._wait_for_nodes(api)
+        self._install(cluster, installers)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         self._wait("the default service account", lambda: _answers(api, account))  # pods are refused without it
         os.write(self._pipe, READY)
@@ -213,38 +214,24 @@ class _Boot:
         for thing in yaml.safe_load_all((MANIFESTS / "base.yaml").read_text()):
             api.apply(thing)
 
-    def _wait_for_nodes(self, api: Api) -> None:
-        pending = {spec.name for spec in self._profile.nodes}
-        bare = set(pending)
+    def _install(self, cluster: Cluster, installers: Sequence[parts.Installer]) -> None:
+        """Install the add-ons while the nodes register."""
+        nodes = Registration(cluster)
 
-        def ready() -> bool:
+        def register() -> None:
+            self._wait("nodes", nodes.finished, nodes.waiting)
+            seconds = f"{time.monotonic() - self._begun:.1f} s"
+            self._progress.finished(f"{len(cluster.state.nodes)} nodes Ready", seconds)
+
+        with ThreadPoolExecutor(1) as pool:
+            registered = pool.submit(register)
             try:
-                objects = api.get("/api/v1/nodes")["items"]
-            except ApiError:
-                return False
-            for item in objects:
-                name = item["metadata"]["name"]
-                if name in bare:
-                    self._complete(api, name)
-                    bare.discard(name)
-                if inspection.is_ready(item):
-                    pending.discard(name)
-            return not pending
-
-        self._wait("nodes", ready, lambda: ", ".join(sorted(pending)))
-        self._progress.finished(f"{len(self._profile.nodes)} nodes Ready", f"{time.monotonic() - self._begun:.1f} s")
-
-    def _complete(self, api: Api, name: str) -> None:
-        """Tell the Node object which pod addresses the node uses; nobody else in this cluster hands them out."""
-        state = self._home.read()
-        if state is None:
-            return
-        cidr = state.node(name).pod_cidr
-        roles = {"node-role.kubernetes.io/control-plane": ""} if name == CONTROL else {}  # not for kubelets to say
-        api.patch(
-            f"/api/v1/nodes/{name}",
-            {"metadata": {"labels": roles}, "spec": {"podCIDR": cidr, "podCIDRs": [cidr]}},
-        )
+                for install in installers:
+                    install(cluster, self._profile, self._progress)
+                registered.result()
+            except BaseException:
+                self._given_up.set()  # or the pool would wait for nodes that may never come
+                raise
 
     def _wait(self, what: str, happened: Callable[[], bool], still: Callable[[], str] = str) -> None:
         deadline = time.monotonic() + LIMIT_S
@@ -254,7 +241,8 @@ class _Boot:
                 raise self._failure(f"the local cluster ended while waiting for {what}")
             if time.monotonic() > deadline:
                 raise self._failure(f"the local cluster did not come up: no {what} within {LIMIT_S:.0f} s")
-            select.select([], [], [], 0.05)
+            if self._given_up.wait(0.05):
+                return
 
     def _failure(self, message: str) -> AiconformError:
         details: list[str] = []

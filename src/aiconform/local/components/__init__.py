@@ -133,7 +133,7 @@ COMPONENTS: Mapping[str, Component] = {
             _CNI,
             "v1.9.1",
             _packages(
-                _CNI, "plugins/main/bridge", "plugins/main/loopback", "plugins/ipam/host-local", "plugins/meta/portmap"
+                _CNI, "plugins/main/ptp", "plugins/main/loopback", "plugins/ipam/host-local", "plugins/meta/portmap"
             ),
             "pod network",
             variables={f"{_CNI}/pkg/utils/buildversion.BuildVersion": "v1.9.1"},
