@@ -18,7 +18,9 @@ import pytest
 from tests.support.bundles import make_bundle
 
 from aiconform.errors import BundleError
+from aiconform.evidence import layout
 from aiconform.evidence.archive import END, GZIP_HEAD, GZIP_HEADER_SIZE, member_header, padding
+from aiconform.evidence.census import Census
 from aiconform.evidence.integrity import findings
 from aiconform.evidence.reader import open_bundle
 
@@ -370,6 +372,18 @@ def test_a_bomb_costs_little_memory(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert "something follows the end of the tar" in refusal(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+def test_a_bomb_that_is_a_right_tar_is_cut_off(tar: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "MAX_TOTAL", len(tar) // 2 - 1)
+    monkeypatch.setattr(Census, "admit", lambda _census, _name, _size: None)
+    (tmp_path / "a.tar.gz").write_bytes(zipped(tar))
+    assert "it unpacks to more than" in refusal(tmp_path / "a.tar.gz")
+
+
+def test_damaged_compression_is_named(good: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(good[:GZIP_HEADER_SIZE] + b"\xff" * 200)
+    assert "its compressed data is damaged" in refusal(tmp_path / "a.tar.gz")
 
 
 GZIP_EDITS = {

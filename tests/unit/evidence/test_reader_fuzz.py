@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -186,3 +187,23 @@ def test_a_blob_is_read_by_its_digest_only(pristine: Path) -> None:
             bundle.blob(wrong)
     with pytest.raises(BundleError, match="is missing"):
         bundle.blob("f" * 64)
+
+
+@pytest.mark.parametrize(
+    ("swap", "why"),
+    [("pipe", "is no plain file"), ("link", "cannot be read"), ("growth", "has more than"), ("gone", "missing")],
+)
+def test_a_file_that_changes_while_it_is_read(pristine: Path, tmp_path: Path, swap: str, why: str) -> None:
+    """Between the look at the directory and the reading, somebody puts another file there."""
+    bundle = open_bundle(shutil.copytree(pristine, tmp_path / "bundle"))
+    path = min((tmp_path / "bundle" / layout.BLOBS).iterdir())
+    path.unlink()
+    if swap == "pipe":
+        os.mkfifo(path)
+    elif swap == "link":
+        path.symlink_to("/etc/passwd")
+    elif swap == "growth":
+        with path.open("wb") as file:
+            file.truncate(layout.MAX_BLOB + 1)
+    with pytest.raises(BundleError, match=why):
+        bundle.blob(path.name)
