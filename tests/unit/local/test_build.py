@@ -139,7 +139,8 @@ def test_a_failure_is_explained(calls, monkeypatch, said, message, hint) -> None
     assert hint in caught.value.hint
 
 
-def test_a_build_killed_half_way_is_not_taken_for_finished(calls, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_build_ended_half_way_is_not_taken_for_finished_and_takes_go_with_it(calls, tmp_path, number) -> None:
     stop = tmp_path / "half-way"
     script = (
         "from aiconform.local import build, components; from aiconform.progress import Silent;"
@@ -148,11 +149,11 @@ def test_a_build_killed_half_way_is_not_taken_for_finished(calls, tmp_path, monk
         " {'tiny': 'example.com/tiny'}, 'a test')}; build.ensure(['tiny'], Silent())"
     )
     environment = {**os.environ, "FAKE_GO_THEN": f"echo $$ > {stop}.new; mv {stop}.new {stop}; sleep 60"}
-    maker = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    maker = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.DEVNULL)
     _until(stop.exists)
     go = int(stop.read_text())
     assert not build.place(tiny()).exists()
-    maker.send_signal(signal.SIGKILL)
+    maker.send_signal(number)
     maker.wait()
     _until(lambda: not _alive(go))
     assert not build.place(tiny()).exists()
