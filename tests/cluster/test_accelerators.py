@@ -264,6 +264,19 @@ def test_claims_get_distinct_devices(cluster: Cluster, pods: Pods) -> None:
     assert seen[0] != seen[1]
 
 
+def test_devices_are_advertised_again_after_the_kubelet_died(cluster: Cluster, pods: Pods) -> None:
+    before = pods.start(UUID, devices=1)
+    (uuid,) = pods.output(before)
+    killed = cluster.enter("gpu-0", ["pidof", "kubelet"]).stdout.strip()
+    assert killed
+    cluster.enter("gpu-0", ["kill", "-9", killed])
+    _until(lambda: cluster.enter("gpu-0", ["pidof", "kubelet"]).stdout.strip() not in {"", killed})
+    after = pods.start(UUID, devices=1)
+    (other,) = pods.output(after)
+    assert other != uuid, "the pod that outlived the kubelet keeps its device"
+    assert _node(cluster, "gpu-0")["status"]["allocatable"]["nvidia.com/gpu"] == "2"
+
+
 @pytest.mark.parametrize("cluster", ["vgpu"], indirect=True)
 def test_virtual_devices_are_requested_like_physical_ones(cluster: Cluster, pods: Pods) -> None:
     labels = _node(cluster, "vgpu-0")["metadata"]["labels"]
