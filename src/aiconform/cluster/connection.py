@@ -1,6 +1,6 @@
 """Finding and opening the connection to a cluster: kubeconfig, authentication, TLS.
 
-lightkube reads the kubeconfig and makes the authenticated HTTP client; requests are ours, so that exactly what was
+lightkube reads the kubeconfig and authenticates; the HTTP client and its requests are ours, so that exactly what was
 sent can be recorded and an answer is never asked for twice behind the recorder's back.
 """
 
@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,20 +48,68 @@ class Connection:
             UnreachableError: the certificates or the key cannot be used.
         """
         import httpx2
-        from lightkube.config.client_adapter import AsyncClient, ConnectionParams
+        from lightkube.config.client_adapter import user_auth
         from lightkube.core.exceptions import ConfigError
 
-        params = ConnectionParams(timeout=httpx2.Timeout(30, connect=10), trust_env=False)
         try:
-            client = AsyncClient(self._config, params)
+            context = tls_context(self._config)
+            auth = user_auth(self._config.user)
         except (ConfigError, ssl.SSLError, OSError, ValueError) as problem:
             raise UnreachableError(
                 f"the kubeconfig's credentials cannot be used: {problem}",
                 hint="try the same context with kubectl; renew its certificates if it fails too",
             ) from problem
-        # a redirect would carry the request to somewhere nobody named
-        client.follow_redirects = False
-        return client
+        # a redirect would carry the request to somewhere nobody named, and a proxy from the environment likewise
+        return httpx2.AsyncClient(
+            base_url=self.server,
+            verify=context,
+            auth=auth,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+
+def tls_context(config: SingleConfig) -> ssl.SSLContext:
+    """How to check the server and show who we are.
+
+    lightkube would write a client key from the kubeconfig to a temporary file; here it stays in memory.
+
+    Raises:
+        ssl.SSLError, OSError, ValueError: a certificate or key cannot be used.
+    """
+    cluster, user = config.cluster, config.user
+    context = ssl.create_default_context(
+        cafile=config.abs_file(cluster.certificate_auth) if cluster.certificate_auth else None,
+        cadata=_decoded(cluster.certificate_auth_data).decode() if cluster.certificate_auth_data else None,
+    )
+    if cluster.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if user and (user.client_cert or user.client_cert_data):
+        with (
+            _file(user.client_cert_data, user.client_cert, config) as cert,
+            _file(user.client_key_data, user.client_key, config) as key,
+        ):
+            context.load_cert_chain(cert, key)
+    return context
+
+
+@contextlib.contextmanager
+def _file(data: str | None, name: str | None, config: SingleConfig) -> Iterator[str]:
+    """A path to read data from: an anonymous file in memory, since the ssl module reads from files only."""
+    if not data:
+        yield str(config.abs_file(name or ""))
+        return
+    descriptor = os.memfd_create("credential", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, _decoded(data))
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _decoded(data: str) -> bytes:
+    return base64.b64decode(data, validate=True)
 
 
 def connect(kubeconfig: Path | None = None, context: str | None = None) -> Connection:
@@ -125,7 +174,7 @@ def _secrets(config: SingleConfig) -> list[bytes]:
 def _ca_digest(config: SingleConfig) -> str:
     cluster = config.cluster
     if cluster.certificate_auth_data:
-        return hashlib.sha256(base64.b64decode(cluster.certificate_auth_data)).hexdigest()
+        return hashlib.sha256(_decoded(cluster.certificate_auth_data)).hexdigest()
     if cluster.certificate_auth:
         try:
             return hashlib.sha256(Path(config.abs_file(cluster.certificate_auth)).read_bytes()).hexdigest()
