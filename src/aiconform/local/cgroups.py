@@ -111,6 +111,13 @@ class Group:
             if hierarchy.kind == "cgroup2":
                 _share_controllers(directory)
 
+    def weigh(self, programs: int) -> None:
+        """Count as that many ordinary programs when CPU time is short; a group otherwise counts as one."""
+        for hierarchy, directory in self.directories():
+            if "cpu" in hierarchy.controllers:
+                name, one = ("cpu.shares", 1024) if hierarchy.kind == "cgroup" else ("cpu.weight", 100)
+                (directory / name).write_text(str(min(one * programs, 10_000)))
+
     def enter(self, pid: int = 0) -> None:
         """Move a process (0: the caller) into the group, in every hierarchy."""
         for _, directory in self.directories():

@@ -249,6 +249,7 @@ def main() -> int:
     group = cgroups.Group(f"{home.cgroup.path}/supervisor")
     group.create()
     home.cgroup.share_controllers()
+    home.cgroup.weigh(os.cpu_count() or 1)
     group.enter()
     kernel.name_process("aiconform-clean")
     for number in (signal.SIGINT, signal.SIGHUP):

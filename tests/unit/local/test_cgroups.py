@@ -81,6 +81,16 @@ def test_memory_is_usage_less_idle_cache(version2) -> None:
     assert group.memory_bytes() == 700
 
 
+def test_weight_is_in_the_kernel_s_range(version2) -> None:
+    group = Group("cluster")
+    group.create()
+    (version2 / "cluster/cpu.weight").write_text("100")
+    group.weigh(4)
+    assert (version2 / "cluster/cpu.weight").read_text() == "400"
+    group.weigh(1000)
+    assert (version2 / "cluster/cpu.weight").read_text() == "10000"
+
+
 def test_no_controllers_to_create_in_is_told_with_a_hint(monkeypatch) -> None:
     monkeypatch.setattr(cgroups, "hierarchies", lambda: (Hierarchy(cgroups.Path("/proc/nowhere"), "cgroup", "cpu"),))
     with pytest.raises(LocalClusterError, match="cannot create the cgroup x") as caught:
