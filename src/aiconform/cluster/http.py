@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -128,7 +128,7 @@ def reason(problem: BaseException) -> str:
     """A few words for why no answer came, without addresses."""
     if isinstance(problem, httpx2.TimeoutException):
         return "timeout"
-    text = f"{problem} {problem.__cause__ or ''}".lower()
+    text = " ".join(f"{type(found).__name__} {found}" for found in _chain(problem)).lower()
     for word, meaning in (
         ("certificate", "tls: the server's certificate cannot be verified"),
         ("refused", "connection refused"),
@@ -140,6 +140,17 @@ def reason(problem: BaseException) -> str:
         if word in text:
             return meaning
     return type(problem).__name__
+
+
+def _chain(problem: BaseException) -> Iterator[BaseException]:
+    """An exception and what it came from: the word that matters is often the innermost."""
+    seen: BaseException | None = problem
+    while seen is not None:
+        yield seen
+        if isinstance(seen, BaseExceptionGroup):
+            for part in seen.exceptions:
+                yield from _chain(part)
+        seen = seen.__cause__ or seen.__context__
 
 
 def _answer(response: httpx2.Response, body: bytes) -> RawAnswer:
