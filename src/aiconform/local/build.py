@@ -102,8 +102,8 @@ def module_dir(module: str, progress: Progress | None = None) -> Path:
     """Directory of a pinned module's source, with its charts and manifests; downloaded when missing.
 
     Args:
-        module: Go module path, for example ``github.com/NVIDIA/k8s-device-plugin``; of a component, or of anything
-            that exactly one component requires.
+        module: Go module path, for example ``github.com/NVIDIA/k8s-device-plugin``: a component's own, or one that
+            components require; then the first of them decides the version.
         progress: told of a download of Go.
 
     Raises:

@@ -238,6 +238,26 @@ def test_no_two_components_build_a_program_of_the_same_name() -> None:
     assert list(COMPONENTS)[: len(CORE)] == list(CORE)
 
 
+def test_the_directory_of_a_module_is_what_go_says(calls, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_GO_FIRST", "echo /modules/tiny@v1.2.3; exit 0")
+    assert build.module_dir("example.com/tiny") == Path("/modules/tiny@v1.2.3")
+    assert calls.read_text().splitlines()[0] == "mod download example.com/tiny"
+
+
+def test_a_module_that_cannot_be_had_is_told(calls, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_GO_FIRST", "echo 'dial tcp: no such host' >&2; exit 1")
+    with pytest.raises(LocalClusterError, match=r"cannot download the Go module example\.com/tiny") as caught:
+        build.module_dir("example.com/tiny")
+    assert caught.value.details == ("dial tcp: no such host",)
+    with pytest.raises(UsageError, match="no component requires"):
+        build.module_dir("example.com/other")
+
+
+def test_a_module_that_components_require_is_found_in_their_pins() -> None:
+    assert build._pin_with("github.com/NVIDIA/go-nvml") == COMPONENTS["nvidia-container-toolkit"].pin
+    assert build._pin_with("github.com/NVIDIA/k8s-device-plugin") == COMPONENTS["nvidia-device-plugin"].pin
+
+
 def test_root_in_another_users_home_keeps_out_of_that_users_go_caches(tmp_path, monkeypatch) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
