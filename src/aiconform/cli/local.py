@@ -49,7 +49,10 @@ def up(name: str, profile: str, port: int) -> None:
 def down(name: str, *, every: bool) -> None:
     """Stop a cluster and remove everything that belongs to it."""
     from aiconform.local import down as stop
+    from aiconform.local.parts import require_root
     from aiconform.local.state import homes
+
+    require_root()
 
     names = [home.name for home in homes()] if every else [name]
     for each in names:
@@ -66,6 +69,9 @@ def status(name: str, output: str) -> None:
     Exit code 0: it runs; 4: it does not.
     """
     from aiconform.local import status as look
+    from aiconform.local.parts import require_root
+
+    require_root()
 
     found = look(name)
     if output == "json":
@@ -83,7 +89,9 @@ def kubectl(name: str, arguments: tuple[str, ...]) -> None:
     """Run our kubectl against a cluster: aiconform local kubectl -- get pods -A."""
     from aiconform.local import find
     from aiconform.local.parts import kubectl as program
+    from aiconform.local.parts import require_root
 
+    require_root()
     cluster = find(name)
     path = str(program())
     os.execve(path, ["kubectl", *arguments], {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)})  # noqa: S606
@@ -91,7 +99,7 @@ def kubectl(name: str, arguments: tuple[str, ...]) -> None:
 
 def _lines(found: Status) -> list[str]:
     if not found.nodes:
-        return [f"local cluster {found.name}: {found.condition}"]
+        return [f"local cluster {found.name}: {found.condition}", *_past(found.name)]
     minutes, seconds = divmod(int(found.uptime_s), 60)
     lines = [
         f"local cluster {found.name}: {found.condition} for {minutes} min {seconds} s",
@@ -110,6 +118,12 @@ def _lines(found: Status) -> list[str]:
         *_table(found),
     ]
     return [*lines, *(f"problem: {problem}" for problem in found.problems)]
+
+
+def _past(name: str) -> list[str]:
+    from aiconform.local.logs import kept
+
+    return [f"  logs of its last failure: {kept(name)}"] if kept(name).is_dir() else []
 
 
 def _pairs(pairs: dict[str, str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import IO
 import yaml  # type: ignore[import-untyped]
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import boot, cache, inspection, kernel, parts, seed
+from aiconform.local import boot, inspection, kernel, logs, parts, seed
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster, clear
 from aiconform.local.profiles import Profile, profile
@@ -76,7 +75,7 @@ def up(
         try:
             return boots.run(lock, port, made, own if installers is None else installers)
         except AiconformError as error:
-            raise _with_logs(error, boots.keep_logs()) from error
+            raise _with_logs(error, logs.keep(home)) from error
         except OSError as error:
             raise LocalClusterError(
                 f"cannot start local cluster {name!r}: {error}", hint=f"check the space and rights of {home.directory}"
@@ -108,11 +107,11 @@ def _occupied(home: Home) -> LocalClusterError:
     )
 
 
-def _with_logs(error: AiconformError, logs: Path) -> AiconformError:
+def _with_logs(error: AiconformError, place: Path) -> AiconformError:
     """The same error, with the place where the logs were kept."""
-    if not logs.is_dir():
+    if not place.is_dir():
         return error
-    return type(error)(error.message, details=[*error.details, f"logs kept in {logs}"], hint=error.hint)
+    return type(error)(error.message, details=[*error.details, f"logs kept in {place}"], hint=error.hint)
 
 
 def _answers(api: Api, path: str) -> bool:
@@ -166,14 +165,6 @@ class _Boot:
         self._wait("the supervisor to take over", self._home.ready_file.exists)
         self._progress.finished("local cluster ready", f"{time.monotonic() - self._begun:.1f} s")
         return cluster
-
-    def keep_logs(self) -> Path:
-        """Copy the logs of an attempt that failed to the cache, where the next failure replaces them."""
-        kept = cache.directory() / "logs" / f"local-{self._home.name}"
-        shutil.rmtree(kept, ignore_errors=True)
-        if self._home.logs.is_dir():
-            shutil.copytree(self._home.logs, kept, dirs_exist_ok=True)
-        return kept
 
     def release(self) -> None:
         """Let go of the cluster: if it is not ready by now, it ends, and this waits until nothing is left."""

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import cgroups, kernel, network
+from aiconform.local import cgroups, kernel, logs, network
 from aiconform.local.services import FIRST_DELAY_S, LONGEST_DELAY_S, Log, describe_exit
 from aiconform.local.state import ClusterState, Home, NodeState, write_atomically
 
@@ -262,7 +262,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
     for name in ("OWNER_FD", "LISTEN_FD"):
         os.close(int(os.environ[name]))
-    os.waitpid(child, 0)
+    failed = os.waitpid(child, 0)[1] != 0 and home.ready_file.exists()  # before that `up` keeps them
+    if failed:
+        with contextlib.suppress(OSError):
+            logs.keep(home)
     _clean(home)
     return 0
 

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from aiconform.cli.local import local
+from aiconform.errors import LocalClusterError
+from aiconform.local import inspection, parts, registration, seed
+from aiconform.local.api import ApiError
+from aiconform.local.inspection import NodeStatus, ServiceStatus, Status
+from aiconform.local.profiles import PROFILES
+from aiconform.local.state import ClusterState, Home, NodeState
+
+
+def test_an_ordinary_user_gets_the_sudo_line(monkeypatch) -> None:
+    monkeypatch.setattr(parts.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "argv", ["aiconform", "local", "up", "--name", "x"])
+    with pytest.raises(LocalClusterError, match="needs root") as caught:
+        parts.require_root()
+    assert caught.value.hint.startswith("sudo ")
+    assert caught.value.hint.endswith(" local up --name x")
+
+
+def test_profiles_without_accelerators_need_no_more_than_kubernetes() -> None:
+    plain, full, vgpu = (PROFILES[name] for name in ("plain", "default", "vgpu"))
+    assert parts.image_names(plain) == ["pause", "coredns", "busybox", "agnhost"]
+    assert "nvidia-device-plugin" not in parts.components(plain)
+    assert {"nvidia-device-plugin", "dra-example-driver"} <= set(parts.components(full))
+    assert "nvidia-device-plugin" in parts.image_names(vgpu)
+
+
+def test_planted_images_share_content_but_no_database(tmp_path) -> None:
+    stored = tmp_path / "seed"
+    (stored / "content").mkdir(parents=True)
+    (stored / "content" / "blob").write_text("layer")
+    (stored / "meta.db").write_text("db")
+    (stored / "link").symlink_to("nowhere")
+    root = tmp_path / "node"
+    seed.plant(stored, root)
+    assert (root / "content" / "blob").stat().st_ino == (stored / "content" / "blob").stat().st_ino
+    (root / "meta.db").write_text("changed")
+    assert (stored / "meta.db").read_text() == "db"
+    assert (root / "link").is_symlink()
+
+
+def test_planting_on_no_space_is_told(tmp_path) -> None:
+    (tmp_path / "seed").mkdir()
+    with pytest.raises(LocalClusterError, match="cannot copy images"):
+        seed.plant(tmp_path / "seed", tmp_path / "no" / "such" / "place")
+
+
+@pytest.fixture
+def stateless(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(parts.os, "geteuid", lambda: 0)
+
+
+def test_status_of_nothing(stateless) -> None:
+    done = CliRunner().invoke(local, ["status"])
+    assert done.exit_code == 4
+    assert done.stdout == "local cluster default: absent\n"
+
+
+def test_status_as_json_names_everything(stateless, monkeypatch) -> None:
+    node = NodeStatus(
+        "gpu-0", True, "v1.35.3", {"nvidia.com/gpu": "2", "cpu": "2"}, 7, (ServiceStatus("k", "r", 3, ""),)
+    )
+    found = Status("x", "running", "default", nodes=(node,), memory_bytes=2**20, problems=("bad",))
+    monkeypatch.setattr(inspection, "status", lambda _name: found)
+    done = CliRunner().invoke(local, ["status", "--name", "x", "-o", "json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["nodes"][0]["allocatable"]["nvidia.com/gpu"] == "2"
+    text = CliRunner().invoke(local, ["status", "--name", "x"]).stdout
+    assert "nvidia.com/gpu: 2" in text
+    assert "cpu" not in text
+    assert "1 MiB" in text
+    assert "problem: bad" in text
+
+
+def test_down_of_nothing_is_no_failure(stateless) -> None:
+    done = CliRunner().invoke(local, ["down"])
+    assert done.exit_code == 0
+    assert "there is none" in done.stderr
+
+
+def test_kubectl_without_a_cluster_says_how_to_get_one(stateless) -> None:
+    done = CliRunner().invoke(local, ["kubectl", "--name", "x", "--", "get", "pods"])
+    assert isinstance(done.exception, LocalClusterError)
+    assert done.exception.hint == "aiconform local up --name x"
+
+
+class FakeApi:
+    """Answers with the nodes it is given; remembers patches."""
+
+    def __init__(self) -> None:
+        self.nodes: list[dict] = []
+        self.patches: list[tuple] = []
+        self.fail = False
+
+    def get(self, _path):
+        if self.fail:
+            raise ApiError(0, "gone")
+        return {"items": self.nodes}
+
+    def patch(self, path, change) -> None:
+        self.patches.append((path, change))
+
+
+class FakeCluster:
+    def __init__(self, home) -> None:
+        self.home = home
+        self.kubeconfig = None
+        self.entered: list[tuple] = []
+        self.state = ClusterState("x", "default", 1, "b", 1.0, (NodeState("control", 0), NodeState("gpu-0", 1)))
+
+    def enter(self, node, argv) -> None:
+        self.entered.append((node, argv))
+
+
+def node_object(name: str, ready: str) -> dict:
+    return {"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+
+
+@pytest.fixture
+def registering(tmp_path, monkeypatch):
+    api = FakeApi()
+    monkeypatch.setattr(registration, "Api", lambda _config: api)
+    cluster = FakeCluster(Home("x", tmp_path))
+    return api, cluster, registration.Registration(cluster)
+
+
+def test_nodes_are_complete_once_and_ready_last(registering) -> None:
+    api, _, nodes = registering
+    assert not nodes.finished()
+    api.nodes = [node_object("control", "True"), node_object("gpu-0", "False")]
+    assert not nodes.finished()
+    assert nodes.waiting() == "gpu-0"
+    api.nodes[1] = node_object("gpu-0", "True")
+    assert nodes.finished()
+    assert [path for path, _ in api.patches] == ["/api/v1/nodes/control", "/api/v1/nodes/gpu-0"]
+    assert api.patches[1][1]["spec"]["podCIDR"] == "10.244.1.0/24"
+    assert "node-role.kubernetes.io/control-plane" in api.patches[0][1]["metadata"]["labels"]
+
+
+def test_no_answer_is_not_ready(registering) -> None:
+    api, _, nodes = registering
+    api.nodes = [node_object("control", "True"), node_object("gpu-0", "True")]
+    api.fail = True
+    assert not nodes.finished()
+
+
+def test_a_kubelet_that_does_not_register_is_started_anew(registering, monkeypatch) -> None:
+    api, cluster, nodes = registering
+    api.nodes = [node_object("control", "True")]
+    report = cluster.home.node("gpu-0") / "report"
+    report.mkdir(parents=True)
+    (report / "services.json").write_text(json.dumps({"kubelet": {"pid": 42}}))
+    nodes.finished()
+    assert cluster.entered == []
+    now = registration.time.monotonic()
+    monkeypatch.setattr(registration.time, "monotonic", lambda: now + registration.PATIENCE_S + 1)
+    nodes.finished()
+    assert cluster.entered == [("gpu-0", ["sh", "-c", "kill 42"])]
