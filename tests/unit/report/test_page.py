@@ -16,7 +16,7 @@ import pytest
 from tests.unit.report.html import Page
 from tests.unit.report.sample import MemoryBundle, sample, sample_plan, write_bundle
 
-from aiconform.evidence.documents import Plan
+from aiconform.evidence.documents import Plan, Verdicts
 from aiconform.report import render_html
 
 ROOT = Path(__file__).parents[3]
@@ -144,6 +144,18 @@ def test_a_stream_links_each_piece_and_says_why_it_ended(html: str, bundle: Memo
 
 def test_polling_is_folded_and_counted(html: str) -> None:
     assert "and 7 more alike until" in Page(part(html, "dra_support")).text
+
+
+def test_writes_are_never_folded(html: str) -> None:
+    assert part(html, "gpu_sharing").count('<span class="w">POST</span>') == 4
+
+
+def test_what_a_clean_up_left_is_named_from_the_log_itself(bundle: MemoryBundle) -> None:
+    dump = bundle.verdicts.model_dump()
+    for check in dump["checks"]:
+        check["left_behind"] = []
+    told = dataclasses.replace(bundle, verdicts=Verdicts.model_validate(dump))
+    assert "Left behind: pod/bare" in Page(part(render_html(told), "secure_accelerator_access")).text
 
 
 def test_a_refused_or_lost_request_is_shown_as_such(html: str) -> None:
