@@ -55,7 +55,7 @@ class _Lazy(click.Group):
 
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="aiconform %(version)s")
-@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks and what happens inside.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
 def cli(verbose: bool) -> None:  # noqa: FBT001 - taken by main, here for the help
     """Prove that a Kubernetes cluster is AI-conformant, and let others check the proof."""
 

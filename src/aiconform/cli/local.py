@@ -99,7 +99,7 @@ def kubectl(name: str, arguments: tuple[str, ...]) -> None:
 
 def _lines(found: Status) -> list[str]:
     if not found.nodes:
-        return [f"local cluster {found.name}: {found.condition}", *_past(found.name)]
+        return [f"local cluster {found.name}: {found.condition}", *_past(found.name), *_problems(found)]
     minutes, seconds = divmod(int(found.uptime_s), 60)
     lines = [
         f"local cluster {found.name}: {found.condition} for {minutes} min {seconds} s",
@@ -117,7 +117,11 @@ def _lines(found: Status) -> list[str]:
         "",
         *_table(found),
     ]
-    return [*lines, *(f"problem: {problem}" for problem in found.problems)]
+    return [*lines, *_problems(found)]
+
+
+def _problems(found: Status) -> list[str]:
+    return [f"problem: {problem}" for problem in found.problems]
 
 
 def _past(name: str) -> list[str]:
