@@ -22,7 +22,7 @@ NODES = ("control", "gpu-0", "gpu-1")
 def web(local_cluster):
     """A server pod on every node, behind one Service."""
     pod = {
-        "metadata": {"labels": {"app": "web"}},
+        "metadata": {"labels": {"app": "web", "of": "daemon-set"}},
         "spec": {
             "terminationGracePeriodSeconds": 0,
             "containers": [{"name": "web", "image": AGNHOST, "args": ["netexec", "--http-port=8080"]}],
@@ -33,7 +33,7 @@ def web(local_cluster):
             "apiVersion": "apps/v1",
             "kind": "DaemonSet",
             "metadata": {"name": "web"},
-            "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": pod},
+            "spec": {"selector": {"matchLabels": {"of": "daemon-set"}}, "template": pod},
         },
         {
             "apiVersion": "v1",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aiconform.local import kernel
 from aiconform.local.api import Api, ApiError, JsonObject
 from aiconform.local.state import ClusterState, Home
 
@@ -70,7 +71,7 @@ def status(name: str = "default") -> Status:
     """
     home = Home.of(name)
     if not home.alive():
-        return Status(home.name, "stale" if home.directory.exists() else "absent")
+        return _dead(home)
     state = home.read()
     if state is None or not home.kubeconfig.exists():
         return Status(home.name, "starting")
@@ -107,6 +108,15 @@ def status(name: str = "default") -> Status:
         addons=addons,
         problems=tuple(problems),
     )
+
+
+def _dead(home: Home) -> Status:
+    if not home.directory.exists():
+        return Status(home.name, "absent")
+    state = home.read()
+    reboot = state is not None and state.boot_id != kernel.boot_id()
+    problem = "left by an earlier boot of this machine" if reboot else "its processes were killed"
+    return Status(home.name, "stale", problems=(f"{problem}; `aiconform local down` removes what is left",))
 
 
 def pids_of(home: Home) -> dict[str, int]:

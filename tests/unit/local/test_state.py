@@ -100,6 +100,7 @@ def test_what_a_dead_cluster_left_is_stale_and_goes(home, monkeypatch) -> None:
     (home.logs / "control").mkdir(parents=True)
     (home.logs / "control" / "etcd.log").write_text("x")
     assert status("try").condition == "stale"
+    assert "earlier boot" in status("try").problems[0]
     assert cluster.down("try")
     assert status("try").condition == "absent"
     assert not state.base_directory().exists()
