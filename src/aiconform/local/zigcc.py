@@ -14,8 +14,8 @@ from pathlib import Path
 
 UNKNOWN_TO_ZIG = "-Wl,--unresolved-symbols="
 
-_CALL = re.compile(r"\b((?:nvml|cu)[A-Z]\w*)\s*\(")
-"""A call of NVML or of the CUDA driver's interface."""
+_CALL = re.compile(r"\b((?:nvml|nvSandboxUtils|cu)[A-Z]\w*)\s*\(")
+"""A call of NVML, of the sandbox utilities library, or of the CUDA driver's interface."""
 
 
 def command(zig: str, arguments: list[str], weak: str = "") -> list[str]:
