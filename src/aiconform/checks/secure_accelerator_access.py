@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import devices, isolation, pods, script, sharing
+from aiconform.checks._kit import devices, isolation, pods, sharing
 from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
@@ -17,19 +17,7 @@ CHECK = Check(
 
 @CHECK.positive("a container with a request sees exactly one device", fails_if="it sees none or more than one")
 async def granted(ctx: Context) -> None:
-    node = devices.chosen(ctx, needs.several)
-    look = (
-        devices.list_nodes(node.kind),
-        devices.ask_tool("uuid", node.kind.uuid_command),
-        devices.ask_tool("pci", node.kind.pci_command),
-    )
-    holder = await devices.holding_pod(ctx, "holder", node, *look, root=True)
-    seen = await devices.report(ctx, holder, expected=f"a pod with one {node.resource} runs on {node.node}")
-    ctx.expect(
-        "exactly 1 device node", f"{seen.one('devices')}: {', '.join(seen.all('device'))}", ok=devices.count(seen) == 1
-    )
-    ctx.expect("one UUID", seen.one("uuid"), ok=bool(seen.one("uuid")))
-    ctx.memo["holder"], ctx.memo["held"] = holder, seen
+    ctx.memo["held"] = await isolation.hold(ctx, devices.chosen(ctx, needs.several))
 
 
 @CHECK.negative(
@@ -39,16 +27,7 @@ async def granted(ctx: Context) -> None:
     timeout_s=300,
 )
 async def not_granted(ctx: Context) -> None:
-    node = devices.chosen(ctx, needs.several)
-    everything = dict.fromkeys(node.kind.visible_devices, "all")
-    present = [name for name in node.kind.runtime_classes if name in ctx.facts.runtime_classes]
-    for runtime_class, env in [("", {}), ("", everything), *((name, everything) for name in present)]:
-        plain = await devices.plain_pod(
-            ctx, "plain", node, devices.list_nodes(node.kind), root=True, env=env, runtime_class=runtime_class
-        )
-        how = f"RuntimeClass {runtime_class or 'default'}, {' '.join(f'{k}=all' for k in env) or 'no environment'}"
-        seen = await devices.report(ctx, plain, expected=f"a pod without a request runs ({how})")
-        ctx.expect(f"0 device nodes ({how})", seen.one("devices"), ok=devices.count(seen) == 0)
+    await isolation.ask_without_request(ctx, devices.chosen(ctx, needs.several))
 
 
 @CHECK.negative(
@@ -57,26 +36,7 @@ async def not_granted(ctx: Context) -> None:
     control=granted,
 )
 async def sibling(ctx: Context) -> None:
-    node = devices.chosen(ctx, needs.several)
-    look = script.script(ctx, devices.list_nodes(node.kind))
-    manifest = pods.pod(
-        ctx,
-        "siblings",
-        pods.Container("with", look, limits={node.resource: "1"}),
-        pods.Container("without", look),
-        node=node.label["kubernetes.io/hostname"],
-        root=True,
-    )
-    pod = await ctx.create(manifest)
-    await ctx.until(pod, pods.running, expected="a pod of two containers runs", within_s=90)
-    counts = {name: devices.count(await script.report(ctx, pod, name, look)) for name in ("with", "without")}
-    ctx.expect(
-        "with the request 1, without 0",
-        ", ".join(f"{k} {v}" for k, v in counts.items()),
-        ok=counts == {"with": 1, "without": 0},
-    )
-    await ctx.delete(pod)
-    await ctx.until_gone(pod, within_s=60)
+    await isolation.siblings(ctx, devices.chosen(ctx, needs.several))
 
 
 @CHECK.negative(
@@ -85,13 +45,7 @@ async def sibling(ctx: Context) -> None:
     control=granted,
 )
 async def another(ctx: Context) -> None:
-    node, held = devices.chosen(ctx, needs.several), ctx.memo["held"]
-    number, uuid = held.one("device").rpartition(" ")[2], held.one("uuid")
-    tries = isolation.attempts(node.kind, number, uuid, held.one("pci"))
-    intruder = await devices.holding_pod(ctx, "intruder", node, *tries, root=True)
-    seen = await devices.report(ctx, intruder, expected=f"a second pod with one {node.resource} runs on {node.node}")
-    isolation.judge_attempts(ctx, seen, number, uuid)
-    ctx.memo["intruder"] = intruder
+    await isolation.intrude(ctx, devices.chosen(ctx, needs.several), ctx.memo["held"])
 
 
 @CHECK.negative(
@@ -101,7 +55,7 @@ async def another(ctx: Context) -> None:
 )
 async def over_request(ctx: Context) -> None:
     node = devices.chosen(ctx, needs.several)
-    for number in range(node.allocatable - 2):
+    for number in range(node.allocatable - (2 if "intruder" in ctx.memo else 1)):
         filler = await devices.holding_pod(ctx, f"filler-{number}", node, "true", root=True)
         await ctx.until(filler.handle, pods.running, expected="the remaining devices are held", within_s=90)
     ctx.memo["waiting"] = await sharing.one_more(ctx, node, root=True)
@@ -109,7 +63,7 @@ async def over_request(ctx: Context) -> None:
 
 @CHECK.recovery("a released device is granted again", fails_if="the waiting pod does not get it", after=over_request)
 async def released(ctx: Context) -> None:
-    seen = await sharing.make_room(ctx, ctx.memo["holder"], ctx.memo["waiting"])
+    held = ctx.memo["held"]
+    seen = await sharing.make_room(ctx, held.holder, ctx.memo["waiting"])
     ctx.expect("exactly 1 device node", seen.one("devices"), ok=devices.count(seen) == 1)
-    given = seen.one("uuid")
-    ctx.expect("the device that was released", given, ok=given == ctx.memo["held"].one("uuid"))
+    ctx.expect("the device that was released", seen.one("uuid"), ok=seen.one("uuid") == held.uuid)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aiconform.catalog.accelerators import AcceleratorKind
-from aiconform.checks._kit import devices
+from aiconform.checks._kit import devices, pods, script
+from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Report
-from aiconform.engine import Context
+from aiconform.engine import AcceleratorNode, Context
 
 # mknod of a device number, then open: the kernel's device cgroup decides, not the file's mode
 _REACH = """reach() {
@@ -16,6 +19,74 @@ _REACH = """reach() {
 }"""
 
 _REFUSED = "Operation not permitted"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A device that a pod holds: its number (hexadecimal major:minor), UUID and PCI address."""
+
+    holder: Probing
+    number: str
+    uuid: str
+    pci: str
+
+
+async def hold(ctx: Context, node: AcceleratorNode) -> Held:
+    """Create a pod with one device, and see that it has exactly that one."""
+    kind = node.kind
+    look = (
+        devices.list_nodes(kind),
+        devices.ask_tool("uuid", kind.uuid_command),
+        devices.ask_tool("pci", kind.pci_command),
+    )
+    holder = await devices.holding_pod(ctx, "holder", node, *look, root=True)
+    seen = await devices.report(ctx, holder, expected=f"a pod with one {node.resource} runs on {node.node}")
+    found = f"{seen.one('devices')}: {', '.join(seen.all('device'))}"
+    ctx.expect("exactly 1 device node", found, ok=devices.count(seen) == 1)
+    ctx.expect("one UUID", seen.one("uuid"), ok=bool(seen.one("uuid")))
+    return Held(holder, seen.one("device").rpartition(" ")[2], seen.one("uuid"), seen.one("pci"))
+
+
+async def ask_without_request(ctx: Context, node: AcceleratorNode) -> None:
+    """Pods without a request see no device: plainly, and by the vendor's variables under every RuntimeClass."""
+    everything = dict.fromkeys(node.kind.visible_devices, "all")
+    present = [name for name in node.kind.runtime_classes if name in ctx.facts.runtime_classes]
+    for runtime_class, env in [("", {}), ("", everything), *((name, everything) for name in present)]:
+        plain = await devices.plain_pod(
+            ctx, "plain", node, devices.list_nodes(node.kind), root=True, env=env, runtime_class=runtime_class
+        )
+        how = f"RuntimeClass {runtime_class or 'default'}, {' '.join(f'{k}=all' for k in env) or 'no environment'}"
+        seen = await devices.report(ctx, plain, expected=f"a pod without a request runs ({how})")
+        ctx.expect(f"0 device nodes ({how})", seen.one("devices"), ok=devices.count(seen) == 0)
+
+
+async def siblings(ctx: Context, node: AcceleratorNode) -> None:
+    """Of two containers in one pod, the one that asks sees a device and the other does not."""
+    look = script.script(ctx, devices.list_nodes(node.kind))
+    manifest = pods.pod(
+        ctx,
+        "siblings",
+        pods.Container("with", look, limits={node.resource: "1"}),
+        pods.Container("without", look),
+        node=node.label["kubernetes.io/hostname"],
+        root=True,
+    )
+    pod = await ctx.create(manifest)
+    await ctx.until(pod, pods.running, expected="a pod of two containers runs", within_s=90)
+    counts = {name: devices.count(await script.report(ctx, pod, name, look)) for name in ("with", "without")}
+    seen = ", ".join(f"{name} {number}" for name, number in counts.items())
+    ctx.expect("with the request 1, without 0", seen, ok=counts == {"with": 1, "without": 0})
+    await ctx.delete(pod)
+    await ctx.until_gone(pod, within_s=60)
+
+
+async def intrude(ctx: Context, node: AcceleratorNode, held: Held) -> None:
+    """A second pod with a device of its own tries to reach the one that is held."""
+    tries = attempts(node.kind, held.number, held.uuid, held.pci)
+    intruder = await devices.holding_pod(ctx, "intruder", node, *tries, root=True)
+    ctx.memo["intruder"] = intruder
+    seen = await devices.report(ctx, intruder, expected=f"a second pod with one {node.resource} runs on {node.node}")
+    judge_attempts(ctx, seen, held.number, held.uuid)
 
 
 def attempts(kind: AcceleratorKind, number: str, uuid: str, pci: str) -> tuple[str, ...]:
