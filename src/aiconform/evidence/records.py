@@ -82,7 +82,9 @@ class DeadlineData(_Stored):
     """A wait reached its limit."""
 
     waiting_for: str
-    limit_s: float
+    limit_s: float = Field(
+        description="a wait's end, in seconds since the run began; for a probe's own limit, how long it is"
+    )
 
 
 class NoteData(_Stored):
@@ -109,7 +111,7 @@ class ObservationData(_Stored):
     outcome: Outcome
     cause: str = ""
     rests_on: list[RestsOn] = []
-    figures: dict[str, str] = Field(default={}, description="side-by-side values for the page, in reading order")
+    figures: dict[str, str] = Field(default={}, description="side-by-side values for the page, by name")
 
 
 class VerdictData(_Stored):
