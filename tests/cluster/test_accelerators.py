@@ -12,6 +12,7 @@ import pytest
 
 from aiconform.errors import LocalClusterError
 from aiconform.local import Cluster, down, up
+from aiconform.local.images import IMAGES
 
 pytestmark = pytest.mark.cluster
 
