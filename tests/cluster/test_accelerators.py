@@ -16,7 +16,7 @@ from aiconform.local.images import IMAGES
 
 pytestmark = pytest.mark.cluster
 
-BUSYBOX = "aiconform.local/shell:busybox-glibc"
+BUSYBOX = IMAGES["busybox"].reference
 LIST = "ls /dev/nvidia[0-9]* 2>/dev/null | wc -l"
 UUID = "nvidia-smi --query-gpu=gpu_uuid --format=csv,noheader"
 FIGURES = "nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader,nounits"
