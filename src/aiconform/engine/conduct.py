@@ -78,7 +78,7 @@ async def conduct(
     try:
         verdicts = await _examine_all(run, plan, checks, side_by_side=side_by_side)
     finally:
-        with anyio.CancelScope(shield=True):
+        with stage.shielded():
             await _clean_up(run, made)
     interrupted = _end(stage)
     return Outcome(facts, verdicts, run.removed, run.left, partial=interrupted or _any_interrupted(verdicts))

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import anyio
-
 from aiconform.engine import judge
 from aiconform.engine.cleanup import remove
 from aiconform.engine.context import Context, Ours, StopProbe, observation_data
@@ -66,7 +64,7 @@ async def examine(run: Examination, check: Check, planned: PlannedCheck) -> Chec
             run.emit(ProbeFinished(check.requirement, probes[-1]))
     finally:
         # whatever ended the probes, what they made goes
-        with anyio.CancelScope(shield=True):
+        with run.stage.shielded():
             left = await _clean(run, check, ours)
     judged = judge.check({seen.id: Judgement(seen.outcome, seen.reason) for seen in probes}, left_behind=left)
     return _conclude(run.stage, planned, judged, run.emit, probes=probes, left=left)

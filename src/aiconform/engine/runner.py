@@ -135,6 +135,7 @@ async def _until_told(stage: LiveStage, plan: Plan, work: Callable[[], Awaitable
             async for _ in signals:
                 if stage.interrupted:
                     abandoned = True
+                    stage.abandon()
                     raise _SecondSignalError
                 stage.interrupt()
 

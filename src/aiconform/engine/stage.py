@@ -6,7 +6,7 @@ The same code conducts both. A stage hands out lanes and says how the outside en
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
@@ -48,6 +48,9 @@ class Stage(Protocol):
     def ended_before(self, lane: Lane) -> bool:
         """Whether the run was told to end before the work of this lane began."""
 
+    def shielded(self) -> AbstractContextManager[object]:
+        """A block for clean-up, which an interrupt does not end; only giving up altogether does."""
+
 
 class LiveStage:
     """A run on a cluster."""
@@ -56,6 +59,8 @@ class LiveStage:
         self.run = wire.run
         self._wire = wire
         self._scopes: set[anyio.CancelScope] = set()
+        self._shields: set[anyio.CancelScope] = set()
+        self._abandoned = False
         self._interrupted = False
 
     @property
@@ -70,6 +75,23 @@ class LiveStage:
     def lane(self, name: str) -> LiveLane:
         """See :class:`Stage`."""
         return self._wire.lane(name)
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """See :class:`Stage`."""
+        with anyio.CancelScope(shield=not self._abandoned) as scope:
+            self._shields.add(scope)
+            try:
+                yield
+            finally:
+                self._shields.discard(scope)
+
+    def abandon(self) -> None:
+        """End clean-up too, now."""
+        self._abandoned = True
+        for scope in list(self._shields):
+            scope.shield = False
+            scope.cancel()
 
     def interrupt(self) -> None:
         """End all bounded work now; clean-up, which is not bounded so, goes on."""
@@ -114,6 +136,10 @@ class ReplayStage:
     def interrupted(self) -> bool:
         """See :class:`Stage`."""
         return any(record.data.get("text") == INTERRUPTED for record in self._bundle.lanes.get(END_LANE, []))
+
+    def shielded(self) -> AbstractContextManager[object]:
+        """See :class:`Stage`: nobody interrupts a replay."""
+        return anyio.CancelScope(shield=True)
 
     def ended_before(self, lane: Lane) -> bool:
         """See :class:`Stage`: then the lane holds a verdict and nothing else."""

@@ -296,6 +296,33 @@ def test_an_interrupt_ends_the_probe_and_still_cleans_up(tmp_path: Path) -> None
     assert run.replay(run.bundle(verdict)) == verdict
 
 
+def test_clean_up_outlives_an_interrupt_and_a_cancellation_but_not_giving_up(tmp_path: Path) -> None:
+    stage = Recorded(tmp_path, check_of(create_and_wait)).stage
+    ended = []
+
+    async def clean_up() -> None:
+        try:
+            with stage.shielded():
+                await anyio.sleep(60)
+        finally:
+            ended.append("clean-up")
+
+    async def work() -> None:
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(clean_up)
+                await anyio.sleep(0.05)
+                stage.interrupt()
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(0.05)
+                    assert ended == []
+                    stage.abandon()
+
+    anyio.run(work)
+    assert ended == ["clean-up"]
+
+
 def test_probes_after_an_interrupt_are_not_run_and_replay_so(tmp_path: Path) -> None:
     check = check_of(never_bound(60))
     check.positive("another", fails_if="it does not", timeout_s=5)(create_and_wait)
