@@ -21,7 +21,7 @@ from aiconform.local.components import COMPONENTS, CORE, Component
 from aiconform.local.prefetch import prefetch
 from aiconform.progress import Progress, Silent
 
-LARGE_BYTES = 6 * 1024**3
+LARGE_BYTES = 10 * 1024**3
 SMALL_BYTES = 1024**3
 """Free space asked for before building with and without Kubernetes: programs, modules, and Go's own cache."""
 
