@@ -16,7 +16,7 @@ from typing import IO
 import yaml  # type: ignore[import-untyped]
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import boot, inspection, kernel, logs, parts, seed
+from aiconform.local import boot, inotify, inspection, kernel, logs, parts, seed
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster, clear
 from aiconform.local.profiles import Profile, profile
@@ -68,6 +68,7 @@ def up(
     made, own = (ready_made, []) if ready_made is not None else parts.collect(name, wanted, progress)
     images = seed.ensure(made, progress)
     clear(home)
+    inotify.check(len(wanted.nodes))
     with home.locked(create=True) as lock:
         if lock is None:
             raise _occupied(home)
