@@ -12,12 +12,10 @@ from aiconform.local import Cluster, down, up
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Clusters are big: everything here runs in one process, and only as root."""
+    """Everything here runs only as root."""
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-            if os.geteuid() != 0:
-                item.add_marker(pytest.mark.skip(reason="a local cluster needs root"))
+        if item.path.is_relative_to(Path(__file__).parent) and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="a local cluster needs root"))
 
 
 @pytest.fixture(scope="session")
