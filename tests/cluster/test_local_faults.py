@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from aiconform.errors import LocalClusterError
 from aiconform.local import cgroups, down, status, up
+from aiconform.local.logs import kept
 from aiconform.local.state import Home
 
 pytestmark = pytest.mark.cluster
@@ -23,6 +25,7 @@ def home():
     home = Home.of(f"fault-{os.getpid()}")
     yield home
     down(home.name)
+    shutil.rmtree(kept(home.name), ignore_errors=True)  # of the failures that were meant
 
 
 def left_over(home: Home) -> list[str]:
