@@ -48,12 +48,13 @@ class Connection:
             UnreachableError: the certificates or the key cannot be used.
         """
         import httpx2
-        from lightkube.config.client_adapter import user_auth
         from lightkube.core.exceptions import ConfigError
+
+        from aiconform.cluster.plugin import authentication
 
         try:
             context = tls_context(self._config)
-            auth = user_auth(self._config.user)
+            auth = authentication(self._config.user)
         except (ConfigError, ssl.SSLError, OSError, ValueError) as problem:
             raise UnreachableError(
                 f"the kubeconfig's credentials cannot be used: {problem}",

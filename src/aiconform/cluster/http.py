@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from aiconform.cluster.plugin import PluginError
 from aiconform.errors import InternalError
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def reason(problem: BaseException) -> str:
     """A few words for why no answer came, without addresses."""
     if isinstance(problem, httpx2.TimeoutException):
         return "timeout"
+    if isinstance(problem, PluginError):
+        return str(problem)
     text = " ".join(f"{type(found).__name__} {found}" for found in _chain(problem)).lower()
     for word, meaning in (
         ("certificate", "tls: the server's certificate cannot be verified"),
