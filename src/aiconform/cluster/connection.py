@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,8 +41,10 @@ class Connection:
     ca_sha256: str
     _config: SingleConfig
 
-    def client(self) -> httpx2.AsyncClient:
+    def client(self, on_token: Callable[[str], None] = lambda _: None) -> httpx2.AsyncClient:
         """An HTTP client with this connection's credentials; the caller closes it.
+
+        ``on_token`` hears of every token that a credential plugin gives: :attr:`secrets` cannot hold it beforehand.
 
         Raises:
             UnreachableError: the certificates or the key cannot be used.
@@ -54,7 +56,7 @@ class Connection:
 
         try:
             context = tls_context(self._config)
-            auth = authentication(self._config.user)
+            auth = authentication(self._config.user, on_token)
         except (ConfigError, ssl.SSLError, OSError, ValueError) as problem:
             raise UnreachableError(
                 f"the kubeconfig's credentials cannot be used: {problem}",

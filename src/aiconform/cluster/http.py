@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -66,13 +66,14 @@ class RawStream:
 class ClusterHttp:
     """One HTTP client to one API server; use as ``async with``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, on_token: Callable[[str], None] = lambda _: None) -> None:
         self._connection = connection
+        self._on_token = on_token
         self._client: httpx2.AsyncClient | None = None
 
     async def __aenter__(self) -> ClusterHttp:
         """Open the client; no request is made."""
-        self._client = self._connection.client()
+        self._client = self._connection.client(self._on_token)
         return self
 
     async def __aexit__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -25,9 +25,10 @@ class PluginError(httpx2.RequestError):
 class PluginAuth(httpx2.Auth):
     """A plugin's token, and whatever goes wrong with it as an error of the request that needed it."""
 
-    def __init__(self, auth: httpx2.Auth, command: str) -> None:
+    def __init__(self, auth: httpx2.Auth, command: str, on_token: Callable[[str], None]) -> None:
         self._auth = auth
         self._command = command
+        self._on_token = on_token
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """See :class:`httpx2.Auth`."""
@@ -37,6 +38,7 @@ class PluginAuth(httpx2.Auth):
         except (ConfigError, OSError, ValueError, LookupError, TypeError) as problem:
             raise PluginError(f"credential plugin {self._command}: {type(problem).__name__}: {problem}") from problem
         while True:
+            self._on_token(current.headers["Authorization"].removeprefix("Bearer "))
             response = yield current
             try:
                 current = await flow.asend(response)
@@ -46,8 +48,8 @@ class PluginAuth(httpx2.Auth):
                 raise PluginError(f"credential plugin {self._command}: {problem}") from problem
 
 
-def authentication(user: User | None) -> httpx2.Auth | None:
-    """How a user of a kubeconfig authenticates, certificates aside.
+def authentication(user: User | None, on_token: Callable[[str], None]) -> httpx2.Auth | None:
+    """How a user of a kubeconfig authenticates, certificates aside; ``on_token`` hears of every token a plugin gives.
 
     Raises:
         ConfigError: in a way that is not supported.
@@ -60,4 +62,4 @@ def authentication(user: User | None) -> httpx2.Auth | None:
         user.exec.env = [*(user.exec.env or []), NameValue(name="KUBERNETES_EXEC_INFO", value=json.dumps(told))]
         user.exec.apiVersion = _UNDERSTOOD
     auth = user_auth(user)
-    return PluginAuth(auth, user.exec.command) if auth else None
+    return PluginAuth(auth, user.exec.command, on_token) if auth else None

@@ -102,8 +102,9 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     writer = BundleWriter(bundle, wall=clock.wall, mono_us=clock.mono_us)
     started = writer.commit_plan(plan).wall
     emit(RunStarted(plan, bundle))
-    async with ClusterHttp(connection) as http:
-        stage = LiveStage(Wire(run_id, http, writer, Redactor(connection.secrets), clock))
+    redactor = Redactor(connection.secrets)
+    async with ClusterHttp(connection, redactor.learn_secret) as http:
+        stage = LiveStage(Wire(run_id, http, writer, redactor, clock))
 
         async def work() -> Outcome:
             return await conduct(stage, plan, checks, emit, keep=options.keep, side_by_side=True)

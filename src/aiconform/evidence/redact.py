@@ -35,11 +35,20 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str | bytes] = ()) -> None:
-        self._credentials = Credentials(secrets)
+        self._secrets = list(secrets)
+        self._credentials = Credentials(self._secrets)
         self._names = Pseudonyms()
         self._known: dict[str, str] = {}
         self._version = 0
         self._size = 0
+
+    def learn_secret(self, secret: str | bytes) -> None:
+        """Redact this too from now on: a token that a credential plugin gave."""
+        if secret not in self._secrets:
+            self._secrets.append(secret)
+            self._credentials = Credentials(self._secrets)
+            self._known.clear()
+            self._size = 0
 
     def redact_body(self, data: bytes, content_type: str) -> bytes:
         """An answer's body as the check may see it.

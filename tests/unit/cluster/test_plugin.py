@@ -19,8 +19,9 @@ from aiconform.cluster.http import ClusterHttp, RawAnswer, RawRequest
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def ask(tmp_path: Path, port: int, plugin: str, version: str = "v1") -> RawAnswer:
-    """Ask a server with the token of a plugin, which is a Python program."""
+def ask(tmp_path: Path, port: int, plugin: str, version: str = "v1", tokens: list[str] | None = None) -> RawAnswer:
+    """Ask a server with the token of a plugin, which is a Python program; ``tokens`` collects what it gave."""
+    heard = [] if tokens is None else tokens
     program = tmp_path / "plugin.py"
     program.write_text(plugin)
     api_version = f"client.authentication.k8s.io/{version}"
@@ -28,7 +29,7 @@ def ask(tmp_path: Path, port: int, plugin: str, version: str = "v1") -> RawAnswe
     connection = connect(kubeconfig(tmp_path / "config", {"exec": run}, server=f"http://127.0.0.1:{port}"))
 
     async def work() -> RawAnswer:
-        async with ClusterHttp(connection) as http:
+        async with ClusterHttp(connection, heard.append) as http:
             return await http.send(RawRequest("GET", "/version"))
 
     return anyio.run(work)
@@ -43,9 +44,11 @@ def test_the_token_of_a_plugin_is_sent(tmp_path: Path, version: str) -> None:
         connection.sendall(ANSWER)
 
     plugin = 'print(\'{"status": {"token": "a-plugins-token"}}\')'
+    tokens: list[str] = []
     with server(answer) as port:
-        assert ask(tmp_path, port, plugin, version).status == 200
+        assert ask(tmp_path, port, plugin, version, tokens).status == 200
     assert b"Bearer a-plugins-token" in asked[0]
+    assert tokens == ["a-plugins-token"], "the redactor has to hear of it"
 
 
 def test_a_plugin_of_v1_is_told_so(tmp_path: Path) -> None:

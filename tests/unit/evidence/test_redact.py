@@ -564,3 +564,11 @@ def test_no_random_secret_survives(secret: str, before: str, after: str) -> None
         ):
             assert form not in output
             assert secret not in output
+
+
+def test_a_secret_learned_later_is_redacted_from_then_on() -> None:
+    redactor = Redactor()
+    body = b'{"kind": "Pod", "note": "a-plugins-long-token"}'
+    assert b"a-plugins-long-token" in redactor.redact_body(body, "application/json")
+    redactor.learn_secret("a-plugins-long-token")
+    assert b"a-plugins-long-token" not in redactor.redact_body(body, "application/json")
