@@ -152,6 +152,7 @@ def report_document(report: Report) -> ReportDocument:
     for check in report.checks:
         counts[check.outcome] = counts.get(check.outcome, 0) + 1
     digests = report.digests
+    known = _exchanges(report)
     return ReportDocument(
         run=report.run,
         tool=report.tool,
@@ -176,7 +177,7 @@ def report_document(report: Report) -> ReportDocument:
             server_ca=digests.server_ca,
         ),
         cluster=report.cluster,
-        requirements=[_requirement(check, _exchanges(report)) for check in report.checks],
+        requirements=[_requirement(check, known) for check in report.checks],
         removed=report.removed,
         left_behind=list(report.left_behind),
     )

@@ -93,8 +93,22 @@ class LaneView:
     notes: tuple[str, ...] = ()
 
 
+class _Timed:
+    """What has a beginning and an end, in microseconds since the run began."""
+
+    started_us: int | None
+    ended_us: int | None
+
+    @property
+    def took_us(self) -> int | None:
+        """How long it ran, in microseconds; None where it did not."""
+        if self.started_us is None or self.ended_us is None:
+            return None
+        return self.ended_us - self.started_us
+
+
 @dataclass(frozen=True)
-class ProbeView:
+class ProbeView(_Timed):
     """One probe: what it asked, what came of it."""
 
     id: str
@@ -111,13 +125,6 @@ class ProbeView:
     ended_us: int | None
     observations: tuple[ObservationView, ...]
     waits: tuple[str, ...]
-
-    @property
-    def took_us(self) -> int | None:
-        """How long it ran, in microseconds; None where it did not."""
-        if self.started_us is None or self.ended_us is None:
-            return None
-        return self.ended_us - self.started_us
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ class CleanupView:
 
 
 @dataclass(frozen=True)
-class CheckView:
+class CheckView(_Timed):
     """One requirement."""
 
     id: str
@@ -169,13 +176,6 @@ class CheckView:
     def was_run(self) -> bool:
         """Whether it was put to the test at all."""
         return bool(self.probes) and self.outcome not in {"not run", "n/a"}
-
-    @property
-    def took_us(self) -> int | None:
-        """How long it ran, in microseconds; None where it did not."""
-        if self.started_us is None or self.ended_us is None:
-            return None
-        return self.ended_us - self.started_us
 
 
 @dataclass(frozen=True)
