@@ -64,17 +64,6 @@ class Api:
         answer = await self._settled(Ask("GET", path, query, accept))
         return self._object(answer, f"GET {path}")
 
-    async def get_text(self, path: str, *, query: tuple[tuple[str, str], ...] = ()) -> str:
-        """The text at a path, such as a log.
-
-        Raises:
-            UndecidableError: on anything but status 200.
-        """
-        answer = await self._settled(Ask("GET", path, query, "text/plain, */*"))
-        if answer.status != 200:
-            raise _refusal(answer, f"GET {path}")
-        return answer.body.decode("utf-8", "replace")
-
     async def read(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> Obj:
         """One object by name, and by uid where given."""
         path = kind.path(namespace, name)

@@ -80,8 +80,7 @@ async def conduct(
     finally:
         with stage.shielded():
             await _clean_up(run, made)
-    interrupted = _end(stage)
-    return Outcome(facts, verdicts, run.removed, run.left, partial=interrupted or _any_interrupted(verdicts))
+    return Outcome(facts, verdicts, run.removed, run.left, partial=_end(stage))
 
 
 def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: bool) -> Verdicts:
@@ -107,10 +106,6 @@ def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: boo
         removed=outcome.removed,
         left_behind=outcome.left,
     )
-
-
-def _any_interrupted(verdicts: list[CheckVerdict]) -> bool:
-    return any("interrupted" in probe.reason for check in verdicts for probe in check.probes)
 
 
 async def _discovered(stage: Stage) -> Facts | None:

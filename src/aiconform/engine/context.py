@@ -114,11 +114,6 @@ class Context:
         """Somebody else's object by name."""
         return await self._api.read(kind, name, namespace)
 
-    async def all(self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None) -> list[Obj]:
-        """Objects of a kind."""
-        items, _version = await self._api.list(kind, namespace, labels=labels)
-        return items
-
     async def get(self, path: str) -> Obj:
         """The JSON object at a path that is no object of a kind, such as a discovery document."""
         return await self._api.get(path)

@@ -43,9 +43,9 @@ class Examination:
     left: list[str] = field(default_factory=list)
 
 
-def unmet(check: Check, facts: Facts) -> Unmet | None:
-    """The first need of a check that the cluster does not meet."""
-    return next((gap for need in check.needs if (gap := need(facts)) is not None), None)
+def unmet(asking: Check | Probe, facts: Facts) -> Unmet | None:
+    """The first need of a check, or of a probe, that the cluster does not meet."""
+    return next((gap for need in asking.needs if (gap := need(facts)) is not None), None)
 
 
 async def examine(run: Examination, check: Check, planned: PlannedCheck) -> CheckVerdict:
@@ -76,18 +76,15 @@ def not_run(stage: Stage, planned: PlannedCheck, why: Judgement, emit: Emit) -> 
     return _conclude(stage, planned, why, emit, probes=probes, left=[])
 
 
-def _lacking(probe: Probe, facts: Facts) -> Judgement | None:
-    gap = next((gap for need in probe.needs if (gap := need(facts)) is not None), None)
-    return Judgement("not run", gap.reason) if gap else None
-
-
 async def _probe(
     run: Examination, check: Check, probe: Probe, ours: Ours, before: Mapping[str, ProbeVerdict]
 ) -> ProbeVerdict:
     lane = run.stage.lane(f"{check.requirement}/{probe.id}")
     control = before[probe.control].outcome if probe.control else None
     after = before[probe.after].outcome if probe.after else None
-    refused = judge.may_run(control, after) or _lacking(probe, run.facts)
+    refused = judge.may_run(control, after)
+    if refused is None and (gap := unmet(probe, run.facts)):
+        refused = Judgement("not run", gap.reason)
     if refused is None and run.stage.ended_before(lane):
         refused = Judgement("not run", INTERRUPTED)
     if refused is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 END_LANE = "end"
 """The lane that holds one note: how the run ended."""
-Result = TypeVar("Result")
 Work = Callable[[], Awaitable[None]]
 
 

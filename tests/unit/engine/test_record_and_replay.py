@@ -75,6 +75,18 @@ class Recorded:
     async def examine(self) -> CheckVerdict:
         return await examine(self.examination(self.stage), self.check, self.planned)
 
+    async def interrupted(self) -> CheckVerdict:
+        """Examine, and interrupt that after a moment."""
+
+        async def interrupt() -> None:
+            await asyncio.sleep(0.2)
+            self.stage.interrupt()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(interrupt)
+            return await self.examine()
+        raise AssertionError
+
     def live(self) -> CheckVerdict:
         return anyio.run(self.examine)
 
@@ -279,17 +291,7 @@ def test_a_probe_that_takes_too_long_is_cut_and_undecided(tmp_path: Path) -> Non
 def test_an_interrupt_ends_the_probe_and_still_cleans_up(tmp_path: Path) -> None:
     run = Recorded(tmp_path, check_of(never_bound(60)))
 
-    async def work() -> CheckVerdict:
-        async def interrupt() -> None:
-            await asyncio.sleep(0.2)
-            run.stage.interrupt()
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(interrupt)
-            return await run.examine()
-        raise AssertionError
-
-    verdict = anyio.run(work)
+    verdict = anyio.run(run.interrupted)
     assert verdict.outcome == "undecided"
     assert "interrupted" in verdict.probes[0].reason
     assert run.api.objects == {}
@@ -328,17 +330,7 @@ def test_probes_after_an_interrupt_are_not_run_and_replay_so(tmp_path: Path) -> 
     check.positive("another", fails_if="it does not", timeout_s=5)(create_and_wait)
     run = Recorded(tmp_path, check)
 
-    async def work() -> CheckVerdict:
-        async def interrupt() -> None:
-            await asyncio.sleep(0.2)
-            run.stage.interrupt()
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(interrupt)
-            return await run.examine()
-        raise AssertionError
-
-    verdict = anyio.run(work)
+    verdict = anyio.run(run.interrupted)
     assert [(probe.outcome, probe.reason) for probe in verdict.probes][1:] == [("not run", "interrupted")]
     assert run.replay(run.bundle(verdict)) == verdict
 

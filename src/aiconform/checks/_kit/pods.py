@@ -167,8 +167,3 @@ def unschedulable_message(found: Obj) -> str:
         if refused and condition.get("reason") == "Unschedulable":
             return str(condition.get("message", ""))
     return ""
-
-
-def node_of(found: Obj) -> str:
-    """The node a pod runs on."""
-    return str(found["spec"].get("nodeName", ""))
