@@ -88,7 +88,7 @@ def ensure(names: Iterable[str], progress: Progress) -> Binaries:
         LocalClusterError: no toolchain, no space, no network, or a build failed.
     """
     wanted = components_of(names)
-    missing = [item for item in wanted if not place(item).exists()]
+    missing = [item for item in wanted if item.programs and not place(item).exists()]
     if missing:
         _check_space(LARGE_BYTES if any(item.name == "kubernetes" for item in missing) else SMALL_BYTES)
         tools = _tools(missing, progress)

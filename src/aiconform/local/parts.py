@@ -69,9 +69,9 @@ def collect(cluster: str, wanted: Profile, progress: Progress) -> tuple[boot.Par
 
 def components(wanted: Profile) -> list[str]:
     """The components that a profile runs, in build order: what boots Kubernetes comes first."""
-    from aiconform.local.components import COMPONENTS, CORE
+    from aiconform.local.components import ACCELERATORS, CORE
 
-    return list(COMPONENTS) if accelerated(wanted) else list(CORE)
+    return list(ACCELERATORS if accelerated(wanted) else CORE)
 
 
 def image_names(wanted: Profile) -> list[str]:

@@ -73,6 +73,8 @@ _KUBERNETES = "k8s.io/kubernetes"
 _CONTAINERD = "github.com/containerd/containerd/v2"
 _CNI = "github.com/containernetworking/plugins"
 _NVIDIA = "github.com/NVIDIA"
+_KUBERAY = "github.com/ray-project/kuberay/ray-operator"
+_PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
 _NFD = "sigs.k8s.io/node-feature-discovery"
 _LAZY = ("-Wl,--export-dynamic", "-Wl,--unresolved-symbols=ignore-in-object-files", "-Wl,-z,lazy")
 """NVML's functions are bound when first called: the library need not be there to build or start the program."""
@@ -202,9 +204,102 @@ COMPONENTS: Mapping[str, Component] = {
             "installs upstream charts as shipped",
             variables={"helm.sh/helm/v4/internal/version.version": "v4.3.1"},
         ),
+        # Add-ons, the ones most checks wait for first.
+        Component(
+            "prometheus-operator",
+            _PROMETHEUS_OPERATOR,
+            "v0.90.1",
+            {
+                "prometheus-operator": f"{_PROMETHEUS_OPERATOR}/cmd/operator",
+                "prometheus-config-reloader": f"{_PROMETHEUS_OPERATOR}/cmd/prometheus-config-reloader",
+            },
+            "turns ServiceMonitors into Prometheus' configuration",
+            variables={"github.com/prometheus/common/version.Version": "0.90.1"},
+        ),
+        Component(
+            "prometheus",
+            "github.com/prometheus/prometheus",
+            "v0.309.1",
+            _packages("github.com/prometheus/prometheus", "cmd/prometheus"),
+            "collects metrics; the Go module's v0.309.1 is release 3.9.1",
+            variables={"github.com/prometheus/common/version.Version": "3.9.1"},
+        ),
+        Component(
+            "prometheus-adapter",
+            "sigs.k8s.io/prometheus-adapter",
+            "v0.12.0",
+            {"prometheus-adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"},
+            "custom.metrics.k8s.io",
+        ),
+        Component(
+            "metrics-server",
+            "sigs.k8s.io/metrics-server",
+            "v0.9.0",
+            _packages("sigs.k8s.io/metrics-server", "cmd/metrics-server"),
+            "metrics.k8s.io",
+            variables={"k8s.io/client-go/pkg/version.gitVersion": "v0.9.0"},
+        ),
+        Component(
+            "kuberay",
+            _KUBERAY,
+            "v1.6.1",
+            {"kuberay-operator": _KUBERAY},
+            "Ray clusters",
+        ),
+        Component(
+            "karpenter",
+            "sigs.k8s.io/karpenter",
+            "v1.9.0",
+            {"karpenter-kwok": "sigs.k8s.io/karpenter/kwok"},
+            "autoscales nodes",
+        ),
+        Component(
+            "volcano",
+            "volcano.sh/volcano",
+            "v1.14.1",
+            {
+                f"vc-{name}": f"volcano.sh/volcano/cmd/{name}"
+                for name in ("scheduler", "controller-manager", "webhook-manager")
+            },
+            "gang scheduling",
+            variables={"volcano.sh/volcano/pkg/version.Version": "v1.14.1"},
+        ),
+        Component(
+            "kueue",
+            "sigs.k8s.io/kueue",
+            "v0.16.1",
+            _packages("sigs.k8s.io/kueue", "cmd/kueue"),
+            "admits jobs as a whole",
+            variables={"sigs.k8s.io/kueue/pkg/version.GitVersion": "v0.16.1"},
+        ),
+        Component(
+            "envoy-gateway",
+            "github.com/envoyproxy/gateway",
+            "v1.7.2",
+            _packages("github.com/envoyproxy/gateway", "cmd/envoy-gateway"),
+            "implements the Gateway API",
+            variables={"github.com/envoyproxy/gateway/internal/cmd/version.envoyGatewayVersion": "v1.7.2"},
+        ),
+        Component(
+            "gateway-api",
+            "sigs.k8s.io/gateway-api",
+            "v1.5.1",
+            {},
+            "definitions of the Gateway API's kinds; nothing of it is built",
+        ),
     )
 }
 """Every component by name, in build order."""
 
 CORE: tuple[str, ...] = ("kubernetes", "etcd", "containerd", "runc", "cni", "coredns")
 """What boots Kubernetes without accelerators."""
+
+ACCELERATORS: tuple[str, ...] = (
+    *CORE,
+    "nvidia-container-toolkit",
+    "nvidia-device-plugin",
+    "dra-example-driver",
+    "node-feature-discovery",
+    "helm",
+)
+"""What boots Kubernetes with simulated accelerators; add-ons are built when something asks for them."""
