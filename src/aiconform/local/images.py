@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache as remembered
 from pathlib import Path
@@ -46,6 +46,7 @@ class Image:
         libraries: has the C library, for programs linked to it and for a driver's tools that are mounted into it.
         links: symbolic links, path to target.
         directories: empty directories.
+        tree: makes further files (an interpreter, a package from PyPI), fetched once and then from the cache.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Image:
     libraries: bool = False
     links: Mapping[str, str] = field(default_factory=dict)
     directories: tuple[str, ...] = ()
+    tree: Callable[[Progress], Iterable[Entry]] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def _image(name: str) -> Image:
 
 
 def _ensure(image: Image, programs: Mapping[str, Path], progress: Progress) -> ImageFile:
-    entries = _entries(image, programs)
+    entries = _entries(image, programs, progress)
 
     def write(target: Path) -> None:
         progress.update(f"writing image {image.reference}")
@@ -184,7 +186,7 @@ def _key(image: Image, entries: Iterable[Entry]) -> str:
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:12]
 
 
-def _entries(image: Image, programs: Mapping[str, Path]) -> list[Entry]:
+def _entries(image: Image, programs: Mapping[str, Path], progress: Progress) -> list[Entry]:
     entries = [Entry(path, text=text, mode=0o644) for path, text in ACCOUNTS.items()]
     entries += [Entry("/tmp", directory=True, mode=0o1777), Entry("/root", directory=True, mode=0o700)]  # noqa: S108
     entries += [Entry(path, directory=True) for path in ("/home", "/var", *image.directories)]
@@ -194,6 +196,8 @@ def _entries(image: Image, programs: Mapping[str, Path]) -> list[Entry]:
         entries += [Entry(path, source=Path(path)) for path in c_library()]
     entries += [Entry(path, source=programs[name]) for path, name in image.programs.items()]
     entries += [Entry(path, link=target) for path, target in image.links.items()]
+    if image.tree is not None:
+        entries += image.tree(progress)
     return entries
 
 

@@ -1,0 +1,47 @@
+"""Every add-on of the local cluster by name, and which ones a requirement's check is tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from aiconform.errors import UsageError
+from aiconform.local.addons.addon import Addon
+
+ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in ()}
+"""Every add-on, in the order they are installed where nothing else decides."""
+
+FOR_REQUIREMENT: Mapping[str, tuple[str, ...]] = {
+    "ai_inference": ("envoy-gateway",),
+    "gang_scheduling": ("volcano", "kueue"),
+    "cluster_autoscaling": ("karpenter",),
+    "pod_autoscaling": ("prometheus", "prometheus-adapter", "metrics-server"),
+    "accelerator_metrics": ("prometheus", "accelerator-exporter"),
+    "ai_service_metrics": ("prometheus",),
+    "robust_controller": ("kuberay",),
+}
+"""What ``run --local`` brings for a requirement; what is not listed needs Kubernetes and accelerators alone."""
+
+
+def wanted(names: Iterable[str]) -> tuple[Addon, ...]:
+    """The add-ons of these names with all that they require, required ones first.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    found: dict[str, Addon] = {}
+
+    def add(name: str) -> None:
+        if name not in ADDONS:
+            raise UsageError(f"unknown add-on {name!r}", hint="add-ons: " + ", ".join(ADDONS))
+        for needed in ADDONS[name].requires:
+            add(needed)
+        found.setdefault(name, ADDONS[name])
+
+    for name in names:
+        add(name)
+    return tuple(found.values())
+
+
+def for_requirements(requirements: Iterable[str]) -> tuple[Addon, ...]:
+    """The add-ons that the checks of these requirements are tried on."""
+    return wanted(name for requirement in requirements for name in FOR_REQUIREMENT.get(requirement, ()))
