@@ -140,6 +140,9 @@ class Screen:
                 self._rows(screen.header(event.plan, event.bundle))
             case events.ClusterFound():
                 self._rows(screen.cluster(event))
+            case events.CheckAwaits():
+                since = self._since(event.requirement, event.requirement)
+                self._change(event.requirement, _Doing(event.requirement, since, "", event.state))
             case events.ProbeStarted():
                 number = f"{event.number} of {event.total}"
                 since = self._since(event.requirement, event.requirement)

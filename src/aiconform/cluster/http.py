@@ -114,8 +114,6 @@ class ClusterHttp:
         if self._client is None:
             raise InternalError("the HTTP client is not open")
         headers = {"User-Agent": _USER_AGENT, **request.headers}
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
         return self._client.stream(
             request.method,
             request.path,

@@ -6,9 +6,9 @@ The names that check modules use are here; the rest is found in the modules.
 from aiconform.engine.api import Handle
 from aiconform.engine.context import Context, StopProbe
 from aiconform.engine.facts import AcceleratorNode, DraDriver, Facts
-from aiconform.engine.model import Check, Observation, Probe, State, Unmet
+from aiconform.engine.model import Check, Observation, Probe, Series, State, Unmet
 from aiconform.engine.undecidable import RefusedError, UndecidableError
-from aiconform.engine.waits import Condition
+from aiconform.engine.waits import Condition, Target
 
 __all__ = [
     "AcceleratorNode",
@@ -21,8 +21,10 @@ __all__ = [
     "Observation",
     "Probe",
     "RefusedError",
+    "Series",
     "State",
     "StopProbe",
+    "Target",
     "UndecidableError",
     "Unmet",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiconform.engine.kinds import Kind
 from aiconform.engine.kinds import of as kind_of
-from aiconform.engine.lane import JSON, TABLE, Answer, Ask, Lane
+from aiconform.engine.lane import JSON, TABLE, TEXT, Answer, Ask, Lane
 from aiconform.engine.undecidable import NoAnswerError, RefusedError, UndecidableError, UnusableError
 from aiconform.evidence.strictjson import StrictJSONError, loads
 
@@ -63,6 +63,20 @@ class Api:
         """
         answer = await self._settled(Ask("GET", path, query, accept))
         return self._object(answer, f"GET {path}")
+
+    async def text(self, path: str, *, query: tuple[tuple[str, str], ...] = (), accept: str = TEXT) -> str:
+        """The text at a path, such as metrics through the API server's proxy.
+
+        Raises:
+            UndecidableError: on anything but text in UTF-8 with status 200.
+        """
+        answer = await self._settled(Ask("GET", path, query, accept))
+        if answer.status != 200:
+            raise _refusal(answer, f"GET {path}")
+        try:
+            return answer.body.decode()
+        except UnicodeDecodeError as problem:
+            raise UnusableError(f"GET {path}: the answer is no text") from problem
 
     async def read(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> Obj:
         """One object by name, and by uid where given."""
@@ -115,7 +129,7 @@ class Api:
         answer = await self._exchange(Ask("POST", path, (), JSON, dump(manifest)))
         if answer.status == 0 or answer.status >= 500:
             run = meta["labels"][RUN_LABEL]
-            created = await self.read(kind, name, namespace)
+            created = await self._created(answer, kind, name, namespace)
             if created["metadata"].get("labels", {}).get(RUN_LABEL) != run:
                 raise UnusableError(f"{kind.kind} {name} exists but is not of this run")
             return created
@@ -123,6 +137,27 @@ class Api:
             raise _refusal(answer, f"create {kind.kind} {name}")
         created = self._object(answer, f"create {kind.kind} {name}", 201)
         return self.verified(created, kind, namespace, name=name, labels={RUN_LABEL: meta["labels"][RUN_LABEL]})
+
+    async def _created(self, answer: Answer, kind: Kind, name: str, namespace: str) -> Obj:
+        """What came of a creation that was not answered by a yes or a no."""
+        try:
+            return await self.read(kind, name, namespace)
+        except RefusedError as missing:
+            if missing.status == 404:
+                raise _refusal(answer, f"create {kind.kind} {name}") from missing
+            raise
+
+    async def patch(self, handle: Handle, change: Obj) -> Obj:
+        """Change exactly this object by JSON merge patch (RFC 7396): its uid in the patch is a precondition.
+
+        Raises:
+            RefusedError: the API refused it.
+        """
+        body = {**change, "metadata": {**change.get("metadata", {}), "uid": handle.uid}}
+        path = handle.kind.path(handle.namespace, handle.name)
+        answer = await self._settled(Ask("PATCH", path, (), JSON, dump(body)))
+        changed = self._object(answer, f"patch {handle}")
+        return self.verified(changed, handle.kind, handle.namespace, name=handle.name, uid=handle.uid)
 
     async def delete(self, handle: Handle, *, grace_s: int | None = None) -> None:
         """Delete exactly this object: by uid precondition. One that is gone already is fine."""

@@ -11,12 +11,12 @@ import anyio
 from aiconform import catalog
 from aiconform.engine import judge, kinds
 from aiconform.engine.api import RUN_LABEL, Api, Handle, Obj
+from aiconform.engine.arriving import all_seen, arrived, look
 from aiconform.engine.cleanup import remove
-from aiconform.engine.discovery import discover
 from aiconform.engine.events import ClusterFound, Emit
 from aiconform.engine.examine import BEGINS, KEPT, Examination, examine, not_run, unmet
 from aiconform.engine.judge import Judgement
-from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT, TimeUp
+from aiconform.engine.lane import INTERRUPTED, TimeUp
 from aiconform.engine.model import State
 from aiconform.engine.stage import END_LANE
 from aiconform.engine.undecidable import UndecidableError
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from aiconform.engine.stage import Stage
 
 ENDED = "ended"
-_PREFLIGHT_S = 60.0
 _DEADLINE_ANNOTATION = "aiconform.dev/what"
 
 
@@ -69,18 +68,23 @@ async def conduct(
     wanted = {
         name: check
         for planned in plan.checks
-        if (check := checks.get(name := planned.requirement)) and not planned.not_run and not unmet(check, facts)
+        if (check := checks.get(name := planned.requirement))
+        and not planned.not_run
+        and (stage.awaits(name) or not unmet(check, facts))
     }
     root = namespaces(plan.run)["restricted"] if wanted else ""
     emit(ClusterFound(facts.cluster(), simulated=bool(facts.simulated), namespace=root))
     made = await _prepared(stage, plan.run, {check.pod_security for check in wanted.values()})
-    run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep)
+    run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep, root=made[0] if made else None)
     try:
         verdicts = await _examine_all(run, plan, checks, side_by_side=side_by_side)
     finally:
         with stage.shielded():
             await _clean_up(run, made)
-    return Outcome(facts, verdicts, run.removed, run.left, partial=_end(stage))
+    seen = all_seen(
+        facts, [run.found[planned.requirement] for planned in plan.checks if planned.requirement in run.found]
+    )
+    return Outcome(seen, verdicts, run.removed, run.left, partial=_end(stage))
 
 
 def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: bool) -> Verdicts:
@@ -109,25 +113,10 @@ def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: boo
 
 
 async def _discovered(stage: Stage) -> Facts | None:
-    lane = stage.lane("discovery")
-    lane.write(NoteData(text=BEGINS))
-    found: list[Facts] = []
-    problem: list[UndecidableError] = []
-
-    async def work() -> None:
-        try:
-            found.append(await discover(lane))
-        except UndecidableError as undecidable:
-            problem.append(undecidable)
-
-    ended_by = await stage.bounded(lane, work, limit_s=_PREFLIGHT_S)
-    if ended_by == INTERRUPTED:
-        return None
-    if ended_by == PROBE_LIMIT:
-        raise PreflightError(f"the API server did not answer within {_PREFLIGHT_S:g} s")
-    if problem:
-        raise PreflightError(problem[0].cause)
-    return found[0]
+    found = await look(stage, "discovery")
+    if isinstance(found, str):
+        raise PreflightError(found)
+    return found
 
 
 async def _prepared(stage: Stage, run: str, standards: set[str]) -> list[Handle]:
@@ -196,8 +185,12 @@ async def _examine_all(
             why = Judgement("not run", planned.not_run or "this version has no check for it")
             verdicts[planned.requirement] = not_run(run.stage, planned, why, run.emit)
             return
-        async with _Holding(locks, check.holds(run.facts)):
-            verdicts[planned.requirement] = await examine(run, check, planned)
+        facts = await arrived(run, planned)
+        if isinstance(facts, Judgement):
+            verdicts[planned.requirement] = not_run(run.stage, planned, facts, run.emit)
+            return
+        async with _Holding(locks, check.holds(facts)):
+            verdicts[planned.requirement] = await examine(run, check, planned, facts)
 
     if side_by_side:
         async with anyio.create_task_group() as group:

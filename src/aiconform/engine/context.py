@@ -6,38 +6,30 @@ Labels, recording, clean-up and time limits are not its business.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from aiconform.engine import waits
-from aiconform.engine.api import CHECK_LABEL, OBJECT_LABEL, RUN_LABEL, Api, Handle, Obj
-from aiconform.engine.facts import Facts
-from aiconform.engine.kinds import POD, Kind, of
+from aiconform.engine.api import CHECK_LABEL, RUN_LABEL, Handle, Obj
+from aiconform.engine.asking import Asking, Ours, Place
+from aiconform.engine.kinds import POD, Kind
 from aiconform.engine.lane import Lane, TimeUp
-from aiconform.engine.model import Observation, State
+from aiconform.engine.model import Observation, Series, State
 from aiconform.engine.undecidable import RefusedError, UndecidableError
-from aiconform.evidence.records import ObservationData, Outcome, RestsOn
+from aiconform.evidence.records import ObservationData, Outcome, RestsOn, SeriesData
 
 TellWaiting = Callable[[str, str, float, float], None]
 """Called with what is waited for, what is seen, seconds elapsed, and the limit in seconds."""
+Handles = list[Handle]
+Objects = list[Obj]
+Sample = Callable[[], Awaitable[State]]
+"""Asks once and says what it saw: for what cannot be watched, such as the value of a metric."""
 
 
 class StopProbe(Exception):  # noqa: N818 - an end, not an error
     """An observation did not pass, so the rest of the probe has nothing to stand on."""
 
 
-@dataclass
-class Ours:
-    """What a check created and what its probes hand to one another; lives as long as the check."""
-
-    memo: dict[str, Any] = field(default_factory=dict)
-    handles: list[Handle] = field(default_factory=list)
-    versions: dict[str, int] = field(default_factory=dict)
-
-
-class Context:
+class Context(Asking):
     """What a probe is given.
 
     Attributes:
@@ -47,76 +39,28 @@ class Context:
         observations: what was compared so far.
     """
 
-    def __init__(
-        self, lane: Lane, facts: Facts, ours: Ours, *, requirement: str, namespace: str, images: Mapping[str, str]
-    ) -> None:
-        self._lane = lane
-        self._api = Api(lane, ours.versions)
-        self._ours = ours
-        self._requirement = requirement
-        self._images = images
-        self._names = 0
+    def __init__(self, lane: Lane, ours: Ours, place: Place) -> None:
+        super().__init__(lane, ours, place)
         self._rested = 0
-        self.facts = facts
+        self.facts = ours.facts
         self.memo = ours.memo
-        self.namespace = namespace
+        self.namespace = place.namespace
         self.observations: list[Observation] = []
         self.tell: TellWaiting = lambda *_: None
 
-    @property
-    def now(self) -> float:
-        """Seconds since the run began; stands still between exchanges."""
-        return self._lane.now
+    async def refused(self, manifest: Obj) -> RefusedError:
+        """Create an object that must be refused; returns the refusal, which is not yet judged.
 
-    def name(self, hint: str) -> str:
-        """A name that nobody else uses: from the run, the lane and a counter, so a replay makes the same."""
-        self._names += 1
-        seed = f"{self._lane.run}/{self._lane.name}/{self._names}"
-        return f"{hint}-{hashlib.sha256(seed.encode()).hexdigest()[:10]}"
-
-    def image(self, role: str) -> str:
-        """The image reference for a role, as the plan names it."""
-        return self._images[role]
-
-    # -- asking -------------------------------------------------------------------------------------------------
-
-    async def create(self, manifest: Obj) -> Handle:
-        """Create an object of this check; the engine labels it, records it and removes it.
-
-        The manifest needs ``apiVersion``, ``kind`` and ``metadata.name``; the namespace is filled in.
+        Raises:
+            StopProbe: it was accepted (failed); it is removed like any other.
+            UndecidableError: no answer came.
         """
-        kind = of(manifest)
-        meta = dict(manifest["metadata"])
-        labels = {
-            **meta.get("labels", {}),
-            "app.kubernetes.io/managed-by": "aiconform",
-            RUN_LABEL: self._lane.run,
-            CHECK_LABEL: self._requirement,
-            OBJECT_LABEL: meta["name"],
-        }
-        meta["labels"] = labels
-        if kind.namespaced:
-            meta.setdefault("namespace", self.namespace)
-        created = await self._api.create({**manifest, "metadata": meta})
-        handle = Handle(kind, meta.get("namespace", ""), meta["name"], created["metadata"]["uid"])
-        self._ours.handles.append(handle)
-        return handle
-
-    async def delete(self, handle: Handle) -> None:
-        """Delete an object of this check."""
-        await self._api.delete(handle)
-
-    async def read(self, handle: Handle) -> Obj:
-        """An object of this check as it is now."""
-        return await self._api.read(handle.kind, handle.name, handle.namespace, uid=handle.uid)
-
-    async def read_named(self, kind: Kind, name: str, namespace: str = "") -> Obj:
-        """Somebody else's object by name."""
-        return await self._api.read(kind, name, namespace)
-
-    async def get(self, path: str) -> Obj:
-        """The JSON object at a path that is no object of a kind, such as a discovery document."""
-        return await self._api.get(path)
+        try:
+            handle = await self.create(manifest)
+        except RefusedError as refusal:
+            return refusal
+        self._note(f"{manifest['kind']} {manifest['metadata']['name']} is refused", f"{handle} was accepted", "failed")
+        raise StopProbe
 
     async def show(self, handles: Iterable[Handle]) -> None:
         """Ask for the server-printed table of these objects, for the transcript alone."""
@@ -147,12 +91,12 @@ class Context:
 
     async def until(
         self,
-        target: waits.Target | Handle | list[Handle],
+        target: waits.Target | Handle | Handles,
         condition: waits.Condition,
         *,
         expected: str,
         within_s: float,
-    ) -> list[Obj]:
+    ) -> Objects:
         """Watch until the condition is met; returns the objects it was met with.
 
         Raises:
@@ -174,12 +118,12 @@ class Context:
 
     async def never(
         self,
-        target: waits.Target | Handle | list[Handle],
+        target: waits.Target | Handle | Handles,
         condition: waits.Condition,
         *,
         expected: str,
         during_s: float,
-    ) -> list[Obj]:
+    ) -> Objects:
         """Watch for a whole window in which the condition must not be met; returns the objects at its end.
 
         There must be something to look at, at the start and at the end: an empty selection proves nothing.
@@ -196,8 +140,58 @@ class Context:
         if state.outcome != "waiting" or not seen.objects or took < during_s - 0.01:
             self._note(expected, state.observed, "undecided", "nothing to look at for the whole window")
             raise StopProbe
-        self._note(expected, f"{state.observed}, for {took:.0f} s", "passed", figures=state.figures)
+        self._note(expected, f"{state.observed}, for {took:.0f} s", "passed", figures=state.figures, window_s=during_s)
         return seen.objects
+
+    async def poll(self, sample: Sample, *, expected: str, within_s: float, every_s: float = 1.0) -> State:
+        """Ask again and again until a sample is met; for what cannot be watched.
+
+        Raises:
+            StopProbe: it was not: failed if something else was seen, undecided if nothing usable was.
+        """
+        start = self._lane.now
+        limit = start + within_s
+        state = State("nothing", "nothing was seen")
+        try:
+            while state.outcome not in ("met", "wrong"):
+                state = await sample()
+                self.tell(expected, state.observed, self._lane.now - start, within_s)
+                if state.outcome not in ("met", "wrong"):
+                    await self._lane.pause(every_s, limit=limit, waiting_for=expected)
+        except TimeUp:
+            state = State(state.outcome, f"{state.observed}, and nothing better within {within_s:g} s", state.figures)
+        took = self._lane.now - start
+        if state.outcome == "met":
+            self._note(expected, f"{state.observed} ({took:.1f} s)", "passed", figures=state.figures)
+            return state
+        undecided = state.outcome in ("blocked", "nothing")
+        self._note(expected, state.observed, "undecided" if undecided else "failed", state.observed)
+        raise StopProbe
+
+    async def hold(self, sample: Sample, *, expected: str, during_s: float, every_s: float = 1.0) -> State:
+        """Ask again and again for a whole window in which every sample must be met; returns the last.
+
+        Raises:
+            StopProbe: a sample was not: undecided where nothing usable was seen, else failed.
+        """
+        start = self._lane.now
+        samples = 0
+        try:
+            while True:
+                state = await sample()
+                samples += 1
+                took = self._lane.now - start
+                self.tell(expected, state.observed, took, during_s)
+                if state.outcome != "met":
+                    undecided = state.outcome in ("blocked", "nothing")
+                    observed = f"{state.observed} after {took:.1f} s"
+                    self._note(expected, observed, "undecided" if undecided else "failed", figures=state.figures)
+                    raise StopProbe
+                await self._lane.pause(every_s, limit=start + during_s, waiting_for=expected)
+        except TimeUp:
+            observed = f"{state.observed}, in each of {samples} samples over {self._lane.now - start:.0f} s"
+            self._note(expected, observed, "passed", figures=state.figures, window_s=during_s)
+            return state
 
     async def until_gone(self, handle: Handle, *, within_s: float) -> None:
         """Watch until this object, by its uid, is gone.
@@ -208,7 +202,7 @@ class Context:
         start = self._lane.now
         target = waits.Target(handle.kind, handle.namespace, {}, f"metadata.name={handle.name}")
 
-        def absent(objects: list[Obj]) -> State:
+        def absent(objects: Objects) -> State:
             if any(obj["metadata"]["uid"] == handle.uid for obj in objects):
                 return State("waiting", f"{handle} is still there")
             return State("met", f"{handle} is gone")
@@ -229,7 +223,7 @@ class Context:
         raise UndecidableError(f"{handle} is absent from the list, but can still be read")
 
     async def _watch(
-        self, target: waits.Target | Handle | list[Handle], condition: waits.Condition, expected: str, limit_s: float
+        self, target: waits.Target | Handle | Handles, condition: waits.Condition, expected: str, limit_s: float
     ) -> waits.WaitEnd:
         wanted = [target] if isinstance(target, Handle) else target
         if isinstance(wanted, list):
@@ -242,7 +236,7 @@ class Context:
 
         return await waits.watch(self._api, wanted, condition, limit=start + limit_s, waiting_for=expected, tell=tell)
 
-    def _target(self, handles: list[Handle]) -> waits.Target:
+    def _target(self, handles: Handles) -> waits.Target:
         first = handles[0]
         if len(handles) == 1:
             return waits.Target(first.kind, first.namespace, {RUN_LABEL: self._lane.run}, f"metadata.name={first.name}")
@@ -250,19 +244,27 @@ class Context:
 
     @property
     def _mine(self) -> dict[str, str]:
-        return {RUN_LABEL: self._lane.run, CHECK_LABEL: self._requirement}
+        return {RUN_LABEL: self._lane.run, CHECK_LABEL: self._place.requirement}
 
     # -- stating ------------------------------------------------------------------------------------------------
 
     def expect(
-        self, expected: str, observed: str, *, ok: bool, cause: str = "", figures: Mapping[str, str] | None = None
+        self,
+        expected: str,
+        observed: str,
+        *,
+        ok: bool,
+        cause: str = "",
+        figures: Mapping[str, str] | None = None,
+        series: Sequence[Series] = (),
     ) -> None:
-        """State a comparison of what the last exchanges showed.
+        """State a comparison of what the last exchanges showed; ``series`` are drawn on the page.
 
         Raises:
             StopProbe: ``ok`` is False; the probe has failed.
         """
-        self._note(expected, observed, "passed" if ok else "failed", cause, tuple((figures or {}).items()))
+        outcome: Outcome = "passed" if ok else "failed"
+        self._note(expected, observed, outcome, cause, tuple((figures or {}).items()), series=tuple(series))
         if not ok:
             raise StopProbe
 
@@ -278,23 +280,25 @@ class Context:
         outcome: Outcome,
         cause: str = "",
         figures: tuple[tuple[str, str], ...] = (),
+        *,
+        series: tuple[Series, ...] = (),
+        window_s: float = 0.0,
     ) -> None:
         asked = self._api.asked
         # an observation rests on what was asked since the one before it, or on the same where nothing was
         rests = asked[self._rested :] or asked[-1:]
         self._rested = len(asked)
-        seen = Observation(
-            expected, observed, outcome, cause, tuple(RestsOn(lane=self._lane.name, n=n) for n in rests), figures
-        )
+        references = tuple(RestsOn(lane=self._lane.name, n=n) for n in rests)
+        seen = Observation(expected, observed, outcome, cause, references, figures, series, window_s)
         self.observations.append(seen)
         self._lane.write(observation_data(seen))
 
 
-def _only(handles: list[Handle], condition: waits.Condition) -> waits.Condition:
+def _only(handles: Handles, condition: waits.Condition) -> waits.Condition:
     """The condition on exactly these objects; where one of them is missing there is nothing to judge."""
     uids = {handle.uid for handle in handles}
 
-    def checked(objects: list[Obj]) -> State:
+    def checked(objects: Objects) -> State:
         mine = [obj for obj in objects if obj["metadata"]["uid"] in uids]
         if len(mine) != len(uids):
             return State("nothing", f"{len(mine)} of {len(uids)} objects are there")
@@ -312,4 +316,6 @@ def observation_data(seen: Observation) -> ObservationData:
         cause=seen.cause,
         rests_on=list(seen.rests_on),
         figures=dict(seen.figures),
+        series=[SeriesData(name=one.name, unit=one.unit, points=list(one.points)) for one in seen.series],
+        window_s=seen.window_s,
     )

@@ -34,6 +34,14 @@ class ClusterFound:
 
 
 @dataclass(frozen=True)
+class CheckAwaits:
+    """A check has not begun: parts of the cluster that it needs are still coming up."""
+
+    requirement: str
+    state: str
+
+
+@dataclass(frozen=True)
 class CheckStarted:
     """The first probe of a requirement is about to run."""
 
@@ -101,6 +109,7 @@ class RunFinished:
 Event = (
     RunStarted
     | ClusterFound
+    | CheckAwaits
     | CheckStarted
     | ProbeStarted
     | Waiting

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiconform.engine import judge
+from aiconform.engine.asking import Ours, Place
 from aiconform.engine.cleanup import remove
-from aiconform.engine.context import Context, Ours, StopProbe, observation_data
+from aiconform.engine.context import Context, StopProbe, observation_data
 from aiconform.engine.events import CheckFinished, CheckStarted, Emit, ProbeFinished, ProbeStarted, Waiting
 from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, Divergence, Lane, ProbeCut
@@ -20,6 +21,7 @@ from aiconform.evidence.documents import CheckVerdict, PlannedCheck, ProbeVerdic
 from aiconform.evidence.records import NoteData, VerdictData
 
 if TYPE_CHECKING:
+    from aiconform.engine.api import Handle
     from aiconform.engine.facts import Facts
     from aiconform.engine.model import Check, Probe, Unmet
     from aiconform.engine.stage import Stage
@@ -31,7 +33,13 @@ KEPT = "kept on request"
 
 @dataclass
 class Examination:
-    """What all checks of a run share."""
+    """What all checks of a run share.
+
+    Attributes:
+        facts: what discovery found when the run began.
+        root: the namespace that everything belongs to.
+        found: what was found anew for a requirement whose parts came up later.
+    """
 
     stage: Stage
     facts: Facts
@@ -39,6 +47,8 @@ class Examination:
     images: Mapping[str, str]
     emit: Emit
     keep: bool = False
+    root: Handle | None = None
+    found: dict[str, Facts] = field(default_factory=dict)
     removed: int = 0
     left: list[str] = field(default_factory=list)
 
@@ -48,13 +58,13 @@ def unmet(asking: Check | Probe, facts: Facts) -> Unmet | None:
     return next((gap for need in asking.needs if (gap := need(facts)) is not None), None)
 
 
-async def examine(run: Examination, check: Check, planned: PlannedCheck) -> CheckVerdict:
-    """Run a check to its verdict."""
-    gap = unmet(check, run.facts)
+async def examine(run: Examination, check: Check, planned: PlannedCheck, facts: Facts) -> CheckVerdict:
+    """Run a check to its verdict, on what discovery found."""
+    gap = unmet(check, facts)
     if gap is not None:
         return not_run(run.stage, planned, Judgement(gap.outcome, gap.reason), run.emit)
     run.emit(CheckStarted(check.requirement, len(check.probes)))
-    ours = Ours()
+    ours = Ours(facts)
     probes: list[ProbeVerdict] = []
     left: list[str] = []
     try:
@@ -83,7 +93,7 @@ async def _probe(
     control = before[probe.control].outcome if probe.control else None
     after = before[probe.after].outcome if probe.after else None
     refused = judge.may_run(control, after)
-    if refused is None and (gap := unmet(probe, run.facts)):
+    if refused is None and (gap := unmet(probe, ours.facts)):
         refused = Judgement("not run", gap.reason)
     if refused is None and run.stage.ended_before(lane):
         refused = Judgement("not run", INTERRUPTED)
@@ -91,14 +101,8 @@ async def _probe(
         return _skipped(lane, probe.id, refused)
     lane.write(NoteData(text=BEGINS))
     started = _us(lane)
-    ctx = Context(
-        lane,
-        run.facts,
-        ours,
-        requirement=check.requirement,
-        namespace=run.namespaces[check.pod_security],
-        images=run.images,
-    )
+    place = Place(check.requirement, run.namespaces[check.pod_security], run.images, run.root)
+    ctx = Context(lane, ours, place)
 
     def tell(waiting_for: str, observed: str, elapsed: float, limit: float) -> None:
         run.emit(Waiting(check.requirement, probe.id, waiting_for, observed, elapsed, limit))

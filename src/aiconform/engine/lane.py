@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+TEXT = "text/plain, */*"
+MERGE_PATCH = "application/merge-patch+json"
 CUT = "cut off"
 """What a response or a stream says that was in flight when its probe was ended."""
 LEFT = "left"
@@ -33,6 +35,13 @@ class Ask:
     query: tuple[tuple[str, str], ...] = ()
     accept: str = JSON
     body: bytes | None = None
+
+    @property
+    def content_type(self) -> str:
+        """What the body is; every PATCH of ours is a merge patch (RFC 7396)."""
+        if self.body is None:
+            return ""
+        return MERGE_PATCH if self.method == "PATCH" else JSON
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ class LiveLane:
             path=ask.path,
             query=list(ask.query),
             accept=ask.accept,
-            content_type="application/json" if ask.body is not None else "",
+            content_type=ask.content_type,
             body=self._wire.writer.blob(ask.body) if ask.body is not None else None,
             audit_id=audit_id(self.run, self.name, self._n),
             stream=stream,
@@ -156,11 +156,14 @@ class LiveLane:
 
     def _outgoing(self, ask: Ask, n: int) -> RawRequest:
         real = self._wire.redactor.restore_text
+        headers = {"Accept": ask.accept, "Audit-ID": audit_id(self.run, self.name, n)}
+        if ask.body is not None:
+            headers["Content-Type"] = ask.content_type
         return RawRequest(
             ask.method,
             real(ask.path),
             tuple((key, real(value)) for key, value in ask.query),
-            {"Accept": ask.accept, "Audit-ID": audit_id(self.run, self.name, n)},
+            headers,
             real(ask.body.decode()).encode() if ask.body is not None else None,
         )
 

@@ -25,6 +25,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Series:
+    """Values over time, for a plot.
+
+    Attributes:
+        name: what it is, for the legend.
+        unit: as on an axis; empty for a plain number.
+        points: pairs of seconds since the run began (:attr:`Context.now <aiconform.engine.context.Context.now>`) and
+            value, in order.
+    """
+
+    name: str
+    unit: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
 class Observation:
     """One comparison: what was expected, what was observed, and the exchanges it rests on.
 
@@ -38,6 +54,8 @@ class Observation:
     cause: str = ""
     rests_on: tuple[RestsOn, ...] = ()
     figures: tuple[tuple[str, str], ...] = ()
+    series: tuple[Series, ...] = ()
+    window_s: float = 0.0
 
     @property
     def passed(self) -> bool:

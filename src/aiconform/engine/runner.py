@@ -24,10 +24,15 @@ from aiconform.evidence.redact import Redactor
 from aiconform.evidence.writer import BundleWriter
 
 if TYPE_CHECKING:
+    from aiconform.engine.arrivals import Arrivals
     from aiconform.engine.model import Check
     from aiconform.evidence.documents import Plan, Verdicts
 
-DEFAULT_IMAGES = {"probe": "docker.io/library/ubuntu:22.04"}
+DEFAULT_IMAGES = {
+    "probe": "docker.io/library/ubuntu:22.04",
+    "python": "docker.io/library/python:3.11-slim",
+    "ray": "docker.io/rayproject/ray:2.54.0",
+}
 """Image by role; a run may name others. The probe image needs a shell and a C library, and no vendor's tools."""
 
 
@@ -40,6 +45,7 @@ class RunOptions:
         output: directory of the run; the bundle goes to ``<output>/bundle``.
         keep: leave the objects on the cluster.
         run: the run's id; made if empty.
+        arrivals: tells of parts of the cluster that come up while the run goes on.
         command: the command line, for the plan.
     """
 
@@ -52,6 +58,7 @@ class RunOptions:
     images: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     run: str = ""
+    arrivals: Arrivals | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     emit(RunStarted(plan, bundle))
     redactor = Redactor(connection.secrets)
     async with ClusterHttp(connection, redactor.learn_secret) as http:
-        stage = LiveStage(Wire(run_id, http, writer, redactor, clock))
+        stage = LiveStage(Wire(run_id, http, writer, redactor, clock), options.arrivals)
 
         async def work() -> Outcome:
             return await conduct(stage, plan, checks, emit, keep=options.keep, side_by_side=True)

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from aiconform.engine import arrivals
 from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT, Lane, ProbeCut
 from aiconform.engine.live import LiveLane, Wire
 from aiconform.engine.replay import ReplayLane, Substitution
 from aiconform.evidence.records import DeadlineData, NoteData
 
 if TYPE_CHECKING:
+    from aiconform.engine.arrivals import Arrivals
     from aiconform.evidence.reader import Bundle
 
 END_LANE = "end"
 """The lane that holds one note: how the run ended."""
+_TELL_EVERY_S = 0.5
 Work = Callable[[], Awaitable[None]]
 
 
@@ -40,6 +43,16 @@ class Stage(Protocol):
             :data:`~aiconform.engine.lane.INTERRUPTED`), which is recorded.
         """
 
+    def awaits(self, requirement: str) -> bool:
+        """Whether parts of the cluster that a check needs come up while the run goes on."""
+
+    async def arrival(self, requirement: str, tell: Callable[[str], None]) -> str:
+        """Wait for these parts; ``tell`` is called with what is happening meanwhile.
+
+        Returns:
+            Empty when they are there (or the run was interrupted), else why they will not come.
+        """
+
     @property
     def interrupted(self) -> bool:
         """Whether the run was told to end early."""
@@ -54,9 +67,10 @@ class Stage(Protocol):
 class LiveStage:
     """A run on a cluster."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, arrivals: Arrivals | None = None) -> None:
         self.run = wire.run
         self._wire = wire
+        self._arrivals = arrivals
         self._scopes: set[anyio.CancelScope] = set()
         self._shields: set[anyio.CancelScope] = set()
         self._abandoned = False
@@ -70,6 +84,25 @@ class LiveStage:
     def ended_before(self, lane: Lane) -> bool:  # noqa: ARG002 - live, an interrupt is one for all lanes
         """See :class:`Stage`."""
         return self._interrupted
+
+    def awaits(self, requirement: str) -> bool:
+        """See :class:`Stage`."""
+        return self._arrivals is not None and self._arrivals.expects(requirement)
+
+    async def arrival(self, requirement: str, tell: Callable[[str], None]) -> str:
+        """See :class:`Stage`."""
+        why_not = ""
+        with self._interruptible():
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._tell_meanwhile, requirement, tell)
+                why_not = await self._arrivals.arrived(requirement) if self._arrivals else ""
+                group.cancel_scope.cancel()
+        return arrivals.record(self.lane(arrivals.lane_name(requirement)), why_not)
+
+    async def _tell_meanwhile(self, requirement: str, tell: Callable[[str], None]) -> None:
+        while self._arrivals is not None:
+            tell(self._arrivals.state(requirement))
+            await anyio.sleep(_TELL_EVERY_S)
 
     def lane(self, name: str) -> LiveLane:
         """See :class:`Stage`."""
@@ -130,6 +163,16 @@ class ReplayStage:
         self._bundle = bundle
         self._substitution = substitution
         self.lanes: dict[str, ReplayLane] = {}
+
+    def awaits(self, requirement: str) -> bool:
+        """See :class:`Stage`."""
+        return arrivals.lane_name(requirement) in self._bundle.lanes
+
+    async def arrival(self, requirement: str, tell: Callable[[str], None]) -> str:  # noqa: ARG002 - nobody watches
+        """See :class:`Stage`."""
+        name = arrivals.lane_name(requirement)
+        text = str(self._bundle.lanes[name][0].data.get("text", ""))
+        return arrivals.record(self.lane(name), arrivals.cause(text))
 
     @property
     def interrupted(self) -> bool:

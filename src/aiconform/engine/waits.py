@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiconform.engine.api import Api, Obj, selectors
-from aiconform.engine.lane import Ask, TimeUp
+from aiconform.engine.lane import TEXT, Ask, TimeUp
 from aiconform.engine.model import State
 from aiconform.engine.undecidable import RefusedError, UndecidableError, UnusableError
 from aiconform.evidence.strictjson import StrictJSONError, loads
@@ -134,7 +134,7 @@ async def follow_log(api: Api, path: str, query: tuple[tuple[str, str], ...], *,
         UndecidableError: the log cannot be read.
     """
     text: list[str] = []
-    async with api.lane.stream(Ask("GET", path, (*query, ("follow", "true")), "text/plain, */*")) as stream:
+    async with api.lane.stream(Ask("GET", path, (*query, ("follow", "true")), TEXT)) as stream:
         api.asked.append(stream.n)
         while True:
             piece = await stream.next(limit=limit, waiting_for="the log's last line")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 GENESIS = "0" * 64
 """What the first record names as its predecessor."""
@@ -103,6 +103,14 @@ class RestsOn(_Stored):
 Outcome = Literal["passed", "failed", "undecided", "not run", "n/a"]
 
 
+class SeriesData(_Stored):
+    """Values over time, for a plot: what was read, as it was read."""
+
+    name: str
+    unit: str = Field(default="", description="as on an axis: '%', 'replicas', 's'; empty for a plain number")
+    points: list[tuple[float, float]] = Field(description="pairs of seconds since the run began and value, in order")
+
+
 class ObservationData(_Stored):
     """One comparison of what was expected with what was observed, and the exchanges it rests on."""
 
@@ -112,6 +120,14 @@ class ObservationData(_Stored):
     cause: str = ""
     rests_on: list[RestsOn] = []
     figures: dict[str, str] = Field(default={}, description="side-by-side values for the page, by name")
+    series: list[SeriesData] = Field(default=[], description="values over time, drawn on the page")
+    window_s: float = Field(default=0.0, description="seconds of this that had to be watched, whatever the cluster did")
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Most observations have neither series nor window: then neither is written."""
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if value or name not in ("series", "window_s")}
 
 
 class VerdictData(_Stored):

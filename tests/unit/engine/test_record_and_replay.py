@@ -15,8 +15,8 @@ from tests.support.fake_api import FakeApi, not_found
 
 from aiconform.cluster.http import RawAnswer, RawRequest
 from aiconform.engine import Check, Context, State
+from aiconform.engine.asking import Ours, Place
 from aiconform.engine.conduct import Outcome, compose
-from aiconform.engine.context import Ours
 from aiconform.engine.examine import Examination, examine
 from aiconform.engine.facts import Facts
 from aiconform.engine.lane import Divergence
@@ -73,7 +73,7 @@ class Recorded:
         return Examination(stage, FACTS, {"restricted": "ours"}, {}, lambda _: None)
 
     async def examine(self) -> CheckVerdict:
-        return await examine(self.examination(self.stage), self.check, self.planned)
+        return await examine(self.examination(self.stage), self.check, self.planned, FACTS)
 
     async def interrupted(self) -> CheckVerdict:
         """Examine, and interrupt that after a moment."""
@@ -99,7 +99,7 @@ class Recorded:
         stage = ReplayStage(bundle)
 
         async def work() -> CheckVerdict:
-            return await examine(self.examination(stage), check or self.check, self.planned)
+            return await examine(self.examination(stage), check or self.check, self.planned, FACTS)
 
         verdict = anyio.run(work)
         for lane in stage.lanes.values():
@@ -388,7 +388,7 @@ def test_a_probe_that_observes_nothing_is_undecided(tmp_path: Path) -> None:
 def test_names_differ_between_runs_and_not_between_replays() -> None:
     def name(run: str) -> str:
         lane = ReplayLane("a/b", run, [], lambda _: b"")
-        ctx = Context(lane, FACTS, Ours(), requirement="a", namespace="n", images={})
+        ctx = Context(lane, Ours(FACTS), Place("a", "n", {}))
         return ctx.name("pod")
 
     assert name("0" * 16) == name("0" * 16) != name("1" * 16)

@@ -1,0 +1,77 @@
+"""What a check is examined on: the facts of the run's beginning, or new ones where parts came up later."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aiconform.engine.discovery import discover
+from aiconform.engine.events import CheckAwaits
+from aiconform.engine.examine import BEGINS
+from aiconform.engine.judge import Judgement
+from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT
+from aiconform.engine.undecidable import UndecidableError
+from aiconform.evidence.records import NoteData
+
+if TYPE_CHECKING:
+    from aiconform.engine.examine import Examination
+    from aiconform.engine.facts import Facts
+    from aiconform.engine.stage import Stage
+    from aiconform.evidence.documents import PlannedCheck
+
+_LIMIT_S = 60.0
+
+
+async def look(stage: Stage, lane_name: str) -> Facts | str | None:
+    """Discover in a lane of its own.
+
+    Returns:
+        What was found; why it could not be, in words; or None if the run was interrupted.
+    """
+    lane = stage.lane(lane_name)
+    lane.write(NoteData(text=BEGINS))
+    found: list[Facts | str] = []
+
+    async def work() -> None:
+        try:
+            found.append(await discover(lane))
+        except UndecidableError as undecidable:
+            found.append(undecidable.cause)
+
+    ended_by = await stage.bounded(lane, work, limit_s=_LIMIT_S)
+    if ended_by == INTERRUPTED:
+        return None
+    if ended_by == PROBE_LIMIT:
+        return f"the API server did not answer within {_LIMIT_S:g} s"
+    return found[0]
+
+
+async def arrived(run: Examination, planned: PlannedCheck) -> Facts | Judgement:
+    """Wait for the parts that a check needs, and discover anew.
+
+    Returns:
+        The facts to examine it on, or the verdict where there are none.
+    """
+    name = planned.requirement
+    if not run.stage.awaits(name):
+        return run.facts
+    why_not = await run.stage.arrival(name, lambda state: run.emit(CheckAwaits(name, state)))
+    if why_not:
+        return Judgement("undecided", why_not)
+    facts = await look(run.stage, f"discovery/{name}")
+    if facts is None:
+        return Judgement("not run", INTERRUPTED)
+    if isinstance(facts, str):
+        return Judgement("undecided", facts)
+    run.found[name] = facts
+    return facts
+
+
+def all_seen(first: Facts, later: Sequence[Facts]) -> Facts:
+    """The facts of the run's beginning, with the components that were found later."""
+    components = list(first.components)
+    for facts in later:
+        components += [found for found in facts.components if found not in components]
+    simulated = sorted({because for facts in (first, *later) for because in facts.simulated})
+    return dataclasses.replace(first, components=tuple(components), simulated=tuple(simulated))

@@ -1,0 +1,136 @@
+"""Asking the cluster: what a probe creates, changes, reads and removes.
+
+The part of the context that makes requests; waiting and stating are in :mod:`aiconform.engine.context`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aiconform.engine.api import CHECK_LABEL, OBJECT_LABEL, RUN_LABEL, Api, Handle, Obj
+from aiconform.engine.kinds import Kind, of
+from aiconform.engine.lane import TEXT, Lane
+
+if TYPE_CHECKING:
+    from aiconform.engine.facts import Facts
+
+Objects = list[Obj]
+
+
+@dataclass
+class Ours:
+    """What a check stands on, created, and hands from probe to probe; lives as long as the check."""
+
+    facts: Facts
+    memo: dict[str, Any] = field(default_factory=dict)
+    handles: list[Handle] = field(default_factory=list)
+    versions: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the objects of a check go.
+
+    Attributes:
+        requirement: whose they are.
+        namespace: where they go.
+        root: the run's namespace, to which objects of the whole cluster belong.
+        images: image reference by role.
+    """
+
+    requirement: str
+    namespace: str
+    images: Mapping[str, str]
+    root: Handle | None = None
+
+
+class Asking:
+    """Requests of one probe, and the names of what it makes."""
+
+    def __init__(self, lane: Lane, ours: Ours, place: Place) -> None:
+        self._lane = lane
+        self._api = Api(lane, ours.versions)
+        self._ours = ours
+        self._place = place
+        self._names = 0
+
+    @property
+    def now(self) -> float:
+        """Seconds since the run began; stands still between exchanges."""
+        return self._lane.now
+
+    def name(self, hint: str) -> str:
+        """A name that nobody else uses: from the run, the lane and a counter, so a replay makes the same."""
+        self._names += 1
+        seed = f"{self._lane.run}/{self._lane.name}/{self._names}"
+        return f"{hint}-{hashlib.sha256(seed.encode()).hexdigest()[:10]}"
+
+    def image(self, role: str) -> str:
+        """The image reference for a role, as the plan names it."""
+        return self._place.images[role]
+
+    async def create(self, manifest: Obj) -> Handle:
+        """Create an object of this check; the engine labels it, records it and removes it.
+
+        The manifest needs ``apiVersion``, ``kind`` and ``metadata.name``; the namespace is filled in, and an object of
+        the whole cluster belongs to the run's namespace, with which it goes.
+        """
+        manifest = self._labelled(manifest)
+        kind, meta = of(manifest), manifest["metadata"]
+        created = await self._api.create(manifest)
+        handle = Handle(kind, meta.get("namespace", ""), meta["name"], created["metadata"]["uid"])
+        self._ours.handles.append(handle)
+        return handle
+
+    def _labelled(self, manifest: Obj) -> Obj:
+        kind = of(manifest)
+        meta = dict(manifest["metadata"])
+        labels = {
+            **meta.get("labels", {}),
+            "app.kubernetes.io/managed-by": "aiconform",
+            RUN_LABEL: self._lane.run,
+            CHECK_LABEL: self._place.requirement,
+            OBJECT_LABEL: meta["name"],
+        }
+        meta["labels"] = labels
+        if kind.namespaced:
+            meta.setdefault("namespace", self._place.namespace)
+        elif self._place.root is not None:
+            meta["ownerReferences"] = [
+                {"apiVersion": "v1", "kind": "Namespace", "name": self._place.root.name, "uid": self._place.root.uid}
+            ]
+        return {**manifest, "metadata": meta}
+
+    async def patch(self, handle: Handle, change: Obj) -> Obj:
+        """Change an object of this check by JSON merge patch; returns it as it is then."""
+        return await self._api.patch(handle, change)
+
+    async def delete(self, handle: Handle) -> None:
+        """Delete an object of this check."""
+        await self._api.delete(handle)
+
+    async def read(self, handle: Handle) -> Obj:
+        """An object of this check as it is now."""
+        return await self._api.read(handle.kind, handle.name, handle.namespace, uid=handle.uid)
+
+    async def read_named(self, kind: Kind, name: str, namespace: str = "") -> Obj:
+        """Somebody else's object by name."""
+        return await self._api.read(kind, name, namespace)
+
+    async def list(
+        self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None, selector: str = ""
+    ) -> Objects:
+        """Anybody's objects of a kind; ``labels`` are looked for in every answer, a ``selector`` is only asked for."""
+        objects, _ = await self._api.list(kind, namespace, labels=labels, selector=selector)
+        return objects
+
+    async def get(self, path: str, *, query: Mapping[str, str] | None = None) -> Obj:
+        """The JSON object at a path that is no object of a kind: a discovery document, a metric, a query's result."""
+        return await self._api.get(path, query=tuple((query or {}).items()))
+
+    async def text(self, path: str, *, query: Mapping[str, str] | None = None, accept: str = TEXT) -> str:
+        """The text at a path, such as a pod's metrics through the API server's proxy."""
+        return await self._api.text(path, query=tuple((query or {}).items()), accept=accept)
