@@ -128,6 +128,44 @@ IMAGES: Mapping[str, Image] = {
             {"/usr/bin/dra-example-kubeletplugin": "dra-example-kubeletplugin"},
             Config(environment={"PATH": PATH}),
         ),
+        Image(
+            "prometheus-operator",
+            "quay.io/prometheus-operator/prometheus-operator:v0.90.1",
+            {"/bin/operator": "prometheus-operator"},
+            Config(("/bin/operator",), user="65534:65534"),
+        ),
+        Image(
+            "prometheus-config-reloader",
+            "quay.io/prometheus-operator/prometheus-config-reloader:v0.90.1",
+            {"/bin/prometheus-config-reloader": "prometheus-config-reloader"},
+            Config(("/bin/prometheus-config-reloader",), user="65534:65534"),
+        ),
+        Image(
+            "prometheus",
+            "quay.io/prometheus/prometheus:v3.9.1",
+            {"/bin/prometheus": "prometheus"},  # its data is mounted on /prometheus
+            Config(("/bin/prometheus",), user="65534:65534", directory="/prometheus"),
+            directories=("/prometheus",),
+        ),
+        Image(
+            "prometheus-adapter",
+            "registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0",
+            {"/adapter": "prometheus-adapter"},
+            Config(("/adapter",), user="65534:65534"),
+        ),
+        Image(
+            "metrics-server",
+            "registry.k8s.io/metrics-server/metrics-server:v0.9.0",
+            {"/metrics-server": "metrics-server"},
+            Config(("/metrics-server",), user="65534:65534"),
+        ),
+        Image(
+            "envoy-gateway",
+            "docker.io/envoyproxy/gateway:v1.7.2",
+            {"/usr/local/bin/envoy-gateway": "envoy-gateway"},
+            Config(("/usr/local/bin/envoy-gateway",), ("server",), user="65532:65532", environment={"PATH": PATH}),
+            directories=("/var/lib/eg",),
+        ),
     )
 }
 """Every image by its short name."""

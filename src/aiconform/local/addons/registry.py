@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from aiconform.errors import UsageError
 from aiconform.local.addons.addon import Addon
+from aiconform.local.addons.prometheus import PROMETHEUS
 
-ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in ()}
+ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (PROMETHEUS,)}
 """Every add-on, in the order they are installed where nothing else decides."""
 
 FOR_REQUIREMENT: Mapping[str, tuple[str, ...]] = {
