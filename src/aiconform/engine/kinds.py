@@ -45,6 +45,13 @@ DEVICE_CLASS = Kind("resource.k8s.io/v1", "DeviceClass", "deviceclasses", namesp
 RESOURCE_SLICE = Kind("resource.k8s.io/v1", "ResourceSlice", "resourceslices", namespaced=False)
 RESOURCE_CLAIM = Kind("resource.k8s.io/v1", "ResourceClaim", "resourceclaims")
 RESOURCE_CLAIM_TEMPLATE = Kind("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates")
+SERVICE = Kind("v1", "Service", "services")
+CUSTOM_RESOURCE_DEFINITION = Kind(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
+GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 
 _KNOWN = {
     (kind.api_version, kind.kind): kind
@@ -61,6 +68,11 @@ _KNOWN = {
         RESOURCE_SLICE,
         RESOURCE_CLAIM,
         RESOURCE_CLAIM_TEMPLATE,
+        SERVICE,
+        CUSTOM_RESOURCE_DEFINITION,
+        GATEWAY_CLASS,
+        GATEWAY,
+        HTTP_ROUTE,
     )
 }
 
