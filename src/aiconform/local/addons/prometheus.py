@@ -26,6 +26,7 @@ SERVICE = "prometheus"
 _DEFINITIONS = ("podmonitors", "probes", "prometheuses", "prometheusrules", "scrapeconfigs", "servicemonitors")
 _OPERATOR = ("service-account", "cluster-role", "cluster-role-binding", "deployment")
 _RELOADER = "quay.io/prometheus-operator/prometheus-config-reloader:v0.90.1"
+_SERVICE_LABELS = {"app.kubernetes.io/name": "prometheus", "app.kubernetes.io/instance": NAME}
 _ON_CONTROL = {"kubernetes.io/hostname": CONTROL}
 
 
@@ -38,18 +39,20 @@ def objects(materials: Materials) -> Sequence[Manifest]:
         *_operator(examples / "rbac" / "prometheus-operator"),
         *_access(examples / "rbac" / "prometheus"),
         _service(),
+        _monitor(),
         _prometheus(),
     ]
 
 
 def missing(api: Api) -> list[str]:
-    """Prometheus must answer a query."""
-    path = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:web/proxy/api/v1/query?query=vector(1)"
+    """Prometheus must say that it collects from a target that a ServiceMonitor names: itself."""
+    query = f"up%7Bjob%3D%22{SERVICE}%22%7D%3D%3D1"  # up{job="prometheus"}==1
+    path = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:web/proxy/api/v1/query?query={query}"
     try:
         answer = api.get(path)
     except ApiError as error:
         return [f"an answer of Prometheus ({error})"]
-    return [] if answer.get("status") == "success" else ["a query that Prometheus answers"]
+    return [] if answer.get("data", {}).get("result") else ["the first target of Prometheus"]
 
 
 def _definitions(directory: Path) -> Iterator[Manifest]:
@@ -96,10 +99,24 @@ def _service() -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": SERVICE, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/name": "prometheus"}},
+        "metadata": {"name": SERVICE, "namespace": NAMESPACE, "labels": _SERVICE_LABELS},
         "spec": {
             "selector": {"operator.prometheus.io/name": NAME},
             "ports": [{"name": "web", "port": 9090, "targetPort": "web"}],
+        },
+    }
+
+
+def _monitor() -> Manifest:
+    """Prometheus is its own first target; little is kept of what it says."""
+    kept = {"action": "keep", "sourceLabels": ["__name__"], "regex": "prometheus_build_info"}
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "ServiceMonitor",
+        "metadata": {"name": SERVICE, "namespace": NAMESPACE},
+        "spec": {
+            "selector": {"matchLabels": _SERVICE_LABELS},
+            "endpoints": [{"port": "web", "interval": "5s", "metricRelabelings": [kept]}],
         },
     }
 

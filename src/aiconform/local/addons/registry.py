@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from aiconform.errors import UsageError
 from aiconform.local.addons.addon import Addon
+from aiconform.local.addons.metrics_server import METRICS_SERVER
 from aiconform.local.addons.prometheus import PROMETHEUS
+from aiconform.local.addons.prometheus_adapter import ADAPTER
 
-ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (PROMETHEUS,)}
+ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (PROMETHEUS, ADAPTER, METRICS_SERVER)}
 """Every add-on, in the order they are installed where nothing else decides."""
 
 FOR_REQUIREMENT: Mapping[str, tuple[str, ...]] = {
@@ -41,6 +43,16 @@ def wanted(names: Iterable[str]) -> tuple[Addon, ...]:
     for name in names:
         add(name)
     return tuple(found.values())
+
+
+def chosen(text: str) -> tuple[Addon, ...]:
+    """The add-ons of a comma-separated list, with what they require; ``all``: every one.
+
+    Raises:
+        UsageError: there is none of a name.
+    """
+    names = [name for part in text.split(",") if (name := part.strip())]
+    return wanted(ADDONS if names == ["all"] else names)
 
 
 def for_requirements(requirements: Iterable[str]) -> tuple[Addon, ...]:
