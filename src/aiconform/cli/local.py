@@ -30,14 +30,17 @@ def local() -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port of the API server on 127.0.0.1; 0: a free one."
 )
-def up(name: str, profile: str, port: int) -> None:
-    """Start a cluster, or say that it runs already."""
+@click.option("--with", "addons", default="", metavar="ADD-ONS", help="Add-ons, comma-separated, or all.")
+def up(name: str, profile: str, port: int, addons: str) -> None:
+    """Start a cluster, or say that it runs already, and install add-ons into it."""
     from aiconform.cli.console import Screen
     from aiconform.cli.signals import interruptible
     from aiconform.local import up as start
+    from aiconform.local.addons import registry
 
+    chosen = registry.chosen(addons)
     with interruptible(), Screen(sys.stderr) as screen:
-        cluster = start(name, profile, screen, port=port)
+        cluster = start(name, profile, screen, port=port, addons=chosen)
     if not cluster.fresh:
         click.echo(f"local cluster {name} is running already", err=True)
     click.echo(f"KUBECONFIG={cluster.kubeconfig}")

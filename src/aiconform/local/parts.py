@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from aiconform.local.state import base_directory
 from aiconform.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from aiconform.local.addons.addon import Addon
     from aiconform.local.build import Binaries
     from aiconform.local.cluster import Cluster
 
@@ -44,18 +45,28 @@ def require_root() -> None:
     )
 
 
-def collect(cluster: str, wanted: Profile, progress: Progress) -> tuple[boot.Parts, list[Installer]]:
-    """Build, or find in the cache, everything a cluster of this profile is made of, and what installs its add-ons.
+def collect(
+    cluster: str, wanted: Profile, progress: Progress, addons: Sequence[Addon] = ()
+) -> tuple[boot.Parts, list[Installer]]:
+    """Build, or find in the cache, everything a cluster of this profile is made of, and what installs its accelerators.
+
+    Args:
+        cluster: its name.
+        wanted: its nodes.
+        progress: told what is being built.
+        addons: those whose images its nodes have from the beginning.
 
     Raises:
         LocalClusterError: something is missing and cannot be built; the hint says how to get it.
     """
     from aiconform.local import build, images, prerequisites
     from aiconform.local.accelerators import toolkit
+    from aiconform.local.accelerators.node import preparation
 
     prerequisites.check(base_directory())
     binaries = build.ensure(components(wanted), progress)
-    archives = images.ensure_images(image_names(wanted), binaries, progress)
+    names = [*image_names(wanted), *(name for addon in addons for name in addon.images)]
+    archives = images.ensure_images(dict.fromkeys(names), binaries, progress)
     programs = [*boot.PROGRAMS, *(toolkit.PROGRAMS if accelerated(wanted) else ())]
     made = boot.Parts(
         programs={name: binaries[name] for name in programs},
@@ -64,7 +75,9 @@ def collect(cluster: str, wanted: Profile, progress: Progress) -> tuple[boot.Par
     )
     if not accelerated(wanted):
         return made, []
-    return dataclasses.replace(made, prepare=_accelerators(cluster, progress)), [_addons(wanted, binaries, progress)]
+    driver = _driver(progress)
+    made = dataclasses.replace(made, prepare=preparation(cluster, driver), driver=driver)
+    return made, [_addons(wanted, binaries, progress)]
 
 
 def components(wanted: Profile) -> list[str]:
@@ -96,14 +109,12 @@ def kubectl() -> Path:
     return build.ensure(["kubectl"], Silent())["kubectl"]
 
 
-def _accelerators(cluster: str, progress: Progress) -> boot.Preparation:
+def _driver(progress: Progress) -> Path:
     from aiconform.local import toolchain
     from aiconform.local.accelerators import driver
-    from aiconform.local.accelerators.node import node_extras
 
     module, header = NVML
-    built = driver.ensure_driver(header=_module(module, progress) / header, compiler=toolchain.c_compiler(progress))
-    return lambda spec, directory: node_extras(spec, cluster, built, directory)
+    return driver.ensure_driver(header=module_dir(module, progress) / header, compiler=toolchain.c_compiler(progress))
 
 
 def _addons(wanted: Profile, binaries: Binaries, progress: Progress) -> Installer:
@@ -113,12 +124,12 @@ def _addons(wanted: Profile, binaries: Binaries, progress: Progress) -> Installe
     objects = install.manifests(
         install.charts(wanted),
         helm=binaries["helm"],
-        module_dir=lambda chart: _module(chart.module, progress),
+        module_dir=lambda chart: module_dir(chart.module, progress),
     )
     return partial(install.install, objects=objects)
 
 
-def _module(module: str, progress: Progress) -> Path:
+def module_dir(module: str, progress: Progress) -> Path:
     """Directory of a pinned Go module; remembered, for asking Go takes longer than many a step of the boot."""
     from aiconform.local import build, cache
     from aiconform.local.components import COMPONENTS

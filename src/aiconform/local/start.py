@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import yaml  # type: ignore[import-untyped]
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import boot, inotify, inspection, kernel, logs, parts, seed
+from aiconform.local import blueprint, boot, inotify, inspection, kernel, logs, parts, seed
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster, clear
 from aiconform.local.profiles import Profile, profile
@@ -24,6 +24,9 @@ from aiconform.local.registration import Registration
 from aiconform.local.state import ClusterState, Home, NodeState
 from aiconform.local.supervisor import READY
 from aiconform.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from aiconform.local.addons.addon import Addon
 
 MANIFESTS = Path(__file__).with_name("manifests")
 LIMIT_S = 180.0
@@ -40,6 +43,7 @@ def up(
     port: int = 0,
     ready_made: boot.Parts | None = None,
     installers: Sequence[parts.Installer] | None = None,
+    addons: Sequence[Addon] = (),
 ) -> Cluster:
     """Start a cluster, or find it running.
 
@@ -50,7 +54,8 @@ def up(
         owner_pid: the cluster ends with this process; None: it runs until :func:`aiconform.local.cluster.down`.
         port: of the API server on the machine's loopback; 0: a free one.
         ready_made: programs and images, instead of building or finding them in the cache.
-        installers: add-ons, instead of the profile's own.
+        installers: of accelerators, instead of the profile's own.
+        addons: installed once it is up, in this order; also into a cluster that runs already.
 
     Returns:
         The cluster, with all nodes Ready and its add-ons installed.
@@ -64,8 +69,9 @@ def up(
     parts.require_root()
     found = _running(home, wanted)
     if found is not None:
+        _add(found, addons, progress)
         return found
-    made, own = (ready_made, []) if ready_made is not None else parts.collect(name, wanted, progress)
+    made, own = (ready_made, []) if ready_made is not None else parts.collect(name, wanted, progress, addons)
     images = seed.ensure(made, progress)
     clear(home)
     inotify.check(len(wanted.nodes))
@@ -74,7 +80,7 @@ def up(
             raise _occupied(home)
         boots = _Boot(home, wanted, progress, owner_pid, images)
         try:
-            return boots.run(lock, port, made, own if installers is None else installers)
+            cluster = boots.run(lock, port, made, own if installers is None else installers)
         except AiconformError as error:
             raise _with_logs(error, logs.keep(home)) from error
         except OSError as error:
@@ -83,6 +89,15 @@ def up(
             ) from error
         finally:
             boots.release()
+    _add(cluster, addons, progress)
+    return cluster
+
+
+def _add(cluster: Cluster, addons: Sequence[Addon], progress: Progress) -> None:
+    from aiconform.local.addons import installation
+
+    for addon in addons:
+        installation.install_one(cluster, addon, progress)
 
 
 def _running(home: Home, wanted: Profile) -> Cluster | None:
@@ -155,6 +170,7 @@ class _Boot:
             boot.write(self._home, state, specs, made, listener.fileno())
             for node in state.nodes:
                 seed.plant(self._images, self._home.node(node.name) / "containerd")
+            blueprint.remember(self._home, made, self._images)
             self._start_janitor(lock, listener.fileno())
         cluster = Cluster(self._home, state, fresh=True)
         api = self._wait_for_api()
