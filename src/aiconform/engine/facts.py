@@ -31,6 +31,7 @@ COMPONENTS = frozenset(
         "prometheus-operator",
         "prometheus-adapter",
         "envoy-gateway",
+        "gateway-helm",  # Envoy Gateway, as its chart names it
         "volcano",
         "kueue",
         "kuberay-operator",

@@ -30,6 +30,8 @@ class Chart:
         module: Go module that ships the chart.
         path: directory of the chart inside the module.
         values: what differs from the chart's own values.
+        crds: with the definitions in its ``crds`` directory.
+        hooks: with the objects that helm makes before an installation, as objects like any other.
     """
 
     release: str
@@ -37,6 +39,8 @@ class Chart:
     module: str
     path: str
     values: Mapping[str, Any]
+    crds: bool = True
+    hooks: bool = False
 
 
 def render(chart: Chart, *, helm: Path, module: Path) -> str:
@@ -53,7 +57,9 @@ def render(chart: Chart, *, helm: Path, module: Path) -> str:
     directory = module / chart.path
     values = json.dumps(chart.values, sort_keys=True)
     arguments = [
-        *("template", chart.release, str(directory), f"--namespace={chart.namespace}", "--include-crds", "--no-hooks"),
+        *("template", chart.release, str(directory), f"--namespace={chart.namespace}"),
+        *(("--include-crds",) if chart.crds else ("--skip-crds",)),
+        *(() if chart.hooks else ("--no-hooks",)),
         *("--values=-", f"--kube-version={KUBERNETES}", *(f"--api-versions={version}" for version in API_VERSIONS)),
     ]
     target = cache.directory() / "charts" / f"{chart.release}-{_key(directory, [values, *arguments], helm)}.yaml"
