@@ -37,6 +37,7 @@ NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 NODE = Kind("v1", "Node", "nodes", namespaced=False)
 POD = Kind("v1", "Pod", "pods")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
+SERVICE = Kind("v1", "Service", "services")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
@@ -60,6 +61,7 @@ _KNOWN = {
         NODE,
         POD,
         SERVICE_ACCOUNT,
+        SERVICE,
         EVENT,
         DAEMON_SET,
         DEPLOYMENT,

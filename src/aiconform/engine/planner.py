@@ -90,7 +90,7 @@ def _planned(requirement: Requirement, check: Check | None) -> PlannedCheck:
 
 
 def _sources(package: str) -> list[Path]:
-    return sorted(_file(package).parent.glob("*.py"))
+    return sorted(_file(package).parent.rglob("*.py"))
 
 
 def _file(module: str) -> Path:

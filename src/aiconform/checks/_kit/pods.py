@@ -14,6 +14,14 @@ Obj = dict[str, Any]
 DEADLINE_S = 900
 """No probe pod outlives this, whatever becomes of us."""
 
+RESTRICTED: Obj = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "runAsGroup": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""Security context of a pod that meets the restricted Pod Security Standard."""
+
 _NO_ROOM = "Insufficient"
 _IMAGE_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _START_TROUBLE = frozenset({"CreateContainerError", "CreateContainerConfigError", "RunContainerError"})
@@ -58,15 +66,10 @@ def pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "containers": [_container(ctx, container, root=root) for container in containers],
-        "tolerations": [{"key": key, "operator": "Exists"} for key in _accelerator_taints(ctx)],
+        "tolerations": tolerations(ctx),
     }
     if not root:
-        spec["securityContext"] = {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "runAsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
+        spec["securityContext"] = RESTRICTED
     if node:
         spec["nodeSelector"] = {"kubernetes.io/hostname": node}
     if runtime_class:
@@ -96,8 +99,10 @@ def _container(ctx: Context, container: Container, *, root: bool) -> Obj:
     return result
 
 
-def _accelerator_taints(ctx: Context) -> list[str]:
-    return sorted({found.resource for found in ctx.facts.accelerators})
+def tolerations(ctx: Context) -> list[Obj]:
+    """For the taints that keep nodes with accelerators for those who ask for them: named like the resource."""
+    keys = sorted({found.resource for found in ctx.facts.accelerators})
+    return [{"key": key, "operator": "Exists"} for key in keys]
 
 
 def running(objects: list[Obj]) -> State:

@@ -1,0 +1,87 @@
+"""Sends batches of HTTP requests and prints, for each batch, a line ``batch_<name>=<JSON>``; then the line END.
+
+Usage: asking.py BATCHES END, where BATCHES is a JSON list of objects::
+
+    name      of the batch
+    url       http://address:port/path
+    method, headers, body    as sent; body is text
+    count     how many requests, one after another (1)
+    settle    first ask until the answer has this status (and, if given, is served by one
+              of ``by``), at most ``within_s`` seconds
+
+The result: ``count``; ``status``: how many answers of each status, 0 for none; ``served``: how many by each name in the
+header X-Served-By ("" without one); ``order``: for each request the index of who served it in ``names``; ``first``: the
+first counted answer whole; ``settled_s``: seconds it took to settle, null if it did not.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def ask(batch: dict[str, Any]) -> tuple[int, str, dict[str, str], str]:
+    """One request: status, who served it, headers, body."""
+    url = urlsplit(batch["url"])
+    connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=10)
+    try:
+        path = url.path + (f"?{url.query}" if url.query else "")
+        body = batch.get("body")
+        connection.request(
+            batch.get("method", "GET"), path, body.encode() if body else None, batch.get("headers") or {}
+        )
+        answer = connection.getresponse()
+        text = answer.read(65536).decode(errors="replace")
+        return answer.status, answer.headers.get("X-Served-By", ""), dict(answer.headers), text
+    except (OSError, http.client.HTTPException) as problem:
+        return 0, "", {}, repr(problem)
+    finally:
+        connection.close()
+
+
+def settle(batch: dict[str, Any]) -> float | None:
+    """Ask until the answer is as wanted; seconds it took, or None."""
+    wanted = batch.get("settle")
+    if not wanted:
+        return 0.0
+    began = time.monotonic()
+    while time.monotonic() - began < wanted["within_s"]:
+        status, by, _, _ = ask(batch)
+        if status == wanted["status"] and (not wanted.get("by") or by in wanted["by"]):
+            return round(time.monotonic() - began, 2)
+        time.sleep(0.1)
+    return None
+
+
+def run(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch's result."""
+    settled = settle(batch)
+    count = batch.get("count", 1)
+    result: dict[str, Any] = {
+        "count": count,
+        "status": {},
+        "served": {},
+        "names": [],
+        "order": [],
+        "settled_s": settled,
+    }
+    for _ in range(count):
+        status, by, headers, text = ask(batch)
+        result.setdefault("first", {"status": status, "by": by, "headers": headers, "body": text[:4096]})
+        result["status"][str(status)] = result["status"].get(str(status), 0) + 1
+        result["served"][by] = result["served"].get(by, 0) + 1
+        if by not in result["names"]:
+            result["names"].append(by)
+        result["order"].append(result["names"].index(by))
+    return result
+
+
+if __name__ == "__main__":
+    for wanted_batch in json.loads(sys.argv[1]):
+        sys.stdout.write(f"batch_{wanted_batch['name']}={json.dumps(run(wanted_batch))}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"{sys.argv[2]}\n")
