@@ -53,6 +53,8 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+PROMETHEUS = Kind("monitoring.coreos.com/v1", "Prometheus", "prometheuses")
+SERVICE_MONITOR = Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors")
 
 _KNOWN = {
     (kind.api_version, kind.kind): kind
@@ -75,6 +77,8 @@ _KNOWN = {
         GATEWAY_CLASS,
         GATEWAY,
         HTTP_ROUTE,
+        PROMETHEUS,
+        SERVICE_MONITOR,
     )
 }
 

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
+from aiconform.local.addons import manifests
 from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.api import Api, ApiError
 from aiconform.local.profiles import CONTROL
@@ -82,8 +81,8 @@ def _access(directory: Path) -> Iterator[Manifest]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    thing: dict[str, Any] = yaml.safe_load(path.read_text())
-    return thing
+    [thing] = manifests.parse(path.read_text())
+    return dict(thing)
 
 
 def _moved(thing: dict[str, Any]) -> dict[str, Any]:

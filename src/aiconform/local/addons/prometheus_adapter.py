@@ -10,9 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
-from aiconform.local.addons import serving
+from aiconform.local.addons import manifests, serving
 from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.addons.prometheus import NAMESPACE, SERVICE
 from aiconform.local.api import Api, ApiError
@@ -61,8 +59,8 @@ def objects(materials: Materials) -> Sequence[Manifest]:
     """Upstream's objects, their certificate and rules, and the APIService of custom metrics."""
     directory = materials.module_dir(MODULE) / "deploy" / "manifests"
     own = serving.certificate(_NAME, NAMESPACE, secret=_CERTIFICATE)
-    shipped = [yaml.safe_load((directory / f"{name}.yaml").read_text()) for name in _FILES]
-    return [own.secret, _rules(), *(_ours(thing) for thing in shipped), _api_service(own.ca_bundle)]
+    shipped = [thing for name in _FILES for thing in manifests.parse((directory / f"{name}.yaml").read_text())]
+    return [own.secret, _rules(), *(_ours(dict(thing)) for thing in shipped), _api_service(own.ca_bundle)]
 
 
 def missing(api: Api) -> list[str]:
