@@ -16,7 +16,7 @@ from functools import cache as remembered
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import build, cache, python_image
+from aiconform.local import build, cache, envoy, python_image
 from aiconform.local.oci import Config, Entry, write_image
 from aiconform.progress import Progress
 
@@ -165,6 +165,13 @@ IMAGES: Mapping[str, Image] = {
             {"/usr/local/bin/envoy-gateway": "envoy-gateway"},
             Config(("/usr/local/bin/envoy-gateway",), ("server",), user="65532:65532", environment={"PATH": PATH}),
             directories=("/var/lib/eg",),
+        ),
+        Image(
+            "envoy",
+            f"docker.io/envoyproxy/envoy:v{envoy.VERSION}",
+            config=Config(("/usr/local/bin/envoy",), environment={"PATH": PATH}),
+            libraries=True,
+            tree=envoy.program,
         ),
         Image(
             "python",

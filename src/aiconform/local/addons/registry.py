@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from aiconform.errors import UsageError
 from aiconform.local.addons.addon import Addon
+from aiconform.local.addons.envoy_gateway import ENVOY_GATEWAY
 from aiconform.local.addons.metrics_server import METRICS_SERVER
 from aiconform.local.addons.prometheus import PROMETHEUS
 from aiconform.local.addons.prometheus_adapter import ADAPTER
 
-ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (PROMETHEUS, ADAPTER, METRICS_SERVER)}
+ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (PROMETHEUS, ADAPTER, METRICS_SERVER, ENVOY_GATEWAY)}
 """Every add-on, in the order they are installed where nothing else decides."""
 
 FOR_REQUIREMENT: Mapping[str, tuple[str, ...]] = {
