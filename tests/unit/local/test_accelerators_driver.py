@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from aiconform.checks._kit import workloads
 from aiconform.local.accelerators.devices import DRIVER_VERSION, devices_of, free_major
 from aiconform.local.accelerators.driver import LIBRARY, ensure_driver, unsupported_functions
 from aiconform.local.accelerators.driver_root import LIBRARIES, write_driver_root
@@ -278,3 +279,28 @@ def test_nvml_answers_as_its_header_says(node: Node, tmp_path: Path) -> None:
 
 def test_a_second_build_is_taken_from_the_cache(header: Path, driver: Path) -> None:
     assert ensure_driver(header=header, compiler=["/nonexistent"]) == driver
+
+
+READY = "until grep -q ready {}/said; do sleep 0.02; done"
+
+
+def cuda_load(node: Node, tmp_path: Path, memory_mib: int, then: str) -> list[str]:
+    """Runs the program that checks load an accelerator with, which is written for NVIDIA's own libcuda."""
+    program = tmp_path / "load.py"
+    program.write_text(workloads.program("loading_nvidia"))
+    library = f"LD_LIBRARY_PATH={node.root / LIBRARIES}"
+    return node.run(f"{library} {sys.executable} -u {program} {memory_mib} ready >{tmp_path}/said & {then}")
+
+
+def test_a_launched_kernel_and_its_memory_show_on_its_device_alone(node: Node, tmp_path: Path) -> None:
+    shown = cuda_load(
+        node, tmp_path, 1024, f"{READY.format(tmp_path)}; figures; kill -9 $!; until_load '^0, 0, 0'; figures"
+    )
+    assert shown == ["0, 100, 1024", "1, 0, 0", "0, 0, 0", "1, 0, 0"]
+    uuid = node.run(QUERY + "uuid")[0]
+    assert (tmp_path / "said").read_text().splitlines() == [f"uuid={uuid}", "load=on", "ready"]
+
+
+def test_cuda_has_no_more_memory_than_the_device(node: Node, tmp_path: Path) -> None:
+    assert cuda_load(node, tmp_path, 15361, f"{READY.format(tmp_path)}; figures; kill -9 $!") == ["0, 0, 0", "1, 0, 0"]
+    assert (tmp_path / "said").read_text().splitlines() == ["load=cuMemAlloc_v2 answers 2", "ready"]

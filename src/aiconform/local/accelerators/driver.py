@@ -18,7 +18,7 @@ CUDA_LIBRARY = f"libcuda.so.{DRIVER_VERSION}"
 TOOL = "nvidia-smi"
 
 _NVML_SOURCES = ("board.c", "load.c", "nvml_system.c", "nvml_device.c", "nvml_state.c")
-_CUDA_SOURCES = ("board.c", "cuda.c")
+_CUDA_SOURCES = ("board.c", "load.c", "cuda.c")
 _TOOL_SOURCES = ("smi.c", "smi_properties.c", "smi_query.c", "smi_screen.c", "smi_load.c")
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wno-deprecated-declarations", "-fPIC", f'-DDRIVER_VERSION="{DRIVER_VERSION}"')
 _FUNCTION = re.compile(r"nvmlReturn_t DECLDIR\s+(nvml\w+)\s*\(")
