@@ -2,6 +2,7 @@
 #   make demo    a real Kubernetes with simulated accelerators, the checklist run on it, a sealed bundle and a page
 #   make test    linters and all tests
 #   make trust   every answer of the recorded runs replaced by something wrong: none may leave a pass
+#   make mutants a cluster broken in every way we know: every probe must notice (an hour or two)
 #   make bench   figures beside their targets
 #   make lint    linters alone
 
@@ -11,7 +12,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test trust bench lint setup clean
+.PHONY: demo test trust mutants bench lint setup clean
 
 demo: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install
@@ -23,6 +24,10 @@ test: lint
 
 trust: $(STAMP)
 	@AICONFORM_TRUST_SAMPLE=1000000 $(PY) -m pytest tests/unit/checks/test_trust.py
+
+mutants: $(STAMP)
+	@$(PY) -m aiconform.local.prerequisites --install
+	@$(PY) tools/mutants.py $(MUTANTS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check

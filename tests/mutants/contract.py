@@ -1,0 +1,69 @@
+"""What a mutant is: a good local cluster, broken in one place, and the probes that this must kill.
+
+A module ``tests/mutants/<requirement>.py`` has a tuple ``MUTANTS``. ``make mutants`` runs them all and prints, for each
+probe of each check, the mutant that kills it. A probe is killed if it ends failed or undecided in its own right, in the
+words that the mutant expects; one that is merely not run because its control did not pass is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from aiconform.evidence.documents import CheckVerdict, ProbeVerdict
+from aiconform.local import Cluster
+
+Break = Callable[[Cluster], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Kill:
+    """How a probe must end on a mutant.
+
+    Attributes:
+        outcome: its verdict.
+        words: in its reason or in what it observed; so that it fails for the right reason.
+    """
+
+    outcome: Literal["failed", "undecided"]
+    words: str
+
+    def by(self, probe: ProbeVerdict) -> bool:
+        """Whether a probe ended so."""
+        seen = [f"{o.expected} {o.observed} {o.cause}" for o in probe.observations if o.outcome != "passed"]
+        return probe.outcome == self.outcome and any(self.words in text for text in [probe.reason, *seen])
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A way to break a cluster.
+
+    Attributes:
+        requirement: whose check is run on it.
+        what: how it is broken, for the table: ``the scheduler of Volcano is stopped``.
+        broken: breaks the cluster on entry and repairs it on exit, so that the next mutant starts from a good one.
+        kills: probe id to how it must end. Other probes may end as they will, but not pass where they are listed.
+        profile: of the local cluster that is broken.
+        fresh: whether it needs a cluster of its own because it cannot be repaired.
+    """
+
+    requirement: str
+    what: str
+    broken: Break
+    kills: Mapping[str, Kill] = field(default_factory=dict)
+    profile: str = "default"
+    fresh: bool = False
+
+    def survivors(self, check: CheckVerdict) -> list[str]:
+        """What did not end as it must, in words."""
+        ended = {probe.id: probe for probe in check.probes}
+        wrong: list[str] = []
+        for name, kill in self.kills.items():
+            probe = ended.get(name)
+            if probe is None:
+                wrong.append(f"{name}: there is no such probe")
+            elif not kill.by(probe):
+                wrong.append(f"{name}: {probe.outcome}: {probe.reason} (expected {kill.outcome}: {kill.words})")
+        return wrong

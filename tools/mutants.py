@@ -1,0 +1,152 @@
+"""Breaks a local cluster in every way that ``tests/mutants`` knows, and shows which probe each mutant kills.
+
+Usage: mutants.py [REQUIREMENT]...
+
+Exit code 1 if a probe passes on its mutant, ends for another reason than it must, or has no mutant at all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP))
+
+from tests.mutants.contract import Mutant  # noqa: E402
+
+from aiconform.checks import all_checks  # noqa: E402
+from aiconform.errors import AiconformError  # noqa: E402
+from aiconform.evidence.documents import CheckVerdict  # noqa: E402
+from aiconform.evidence.reader import open_bundle  # noqa: E402
+from aiconform.local import Cluster, down, up  # noqa: E402
+from aiconform.local.images import IMAGES  # noqa: E402
+
+LIMIT_S = 1200
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A mutant and what came of it; ``wrong`` is empty where it killed what it must."""
+
+    mutant: Mutant
+    wrong: list[str]
+    seconds: float
+
+
+def main(names: list[str]) -> int:
+    """Run the mutants of these requirements, or all."""
+    checks = all_checks()
+    unknown = sorted(set(names) - set(checks))
+    if unknown:
+        sys.stderr.write(f"error: no check for {', '.join(unknown)}\n")
+        return 2
+    wanted = names or sorted(checks)
+    mutants = [mutant for name in wanted for mutant in _mutants(name)]
+    tried = _try_all(mutants)
+    return _table(wanted, tried)
+
+
+def _mutants(requirement: str) -> tuple[Mutant, ...]:
+    try:
+        return tuple(importlib.import_module(f"tests.mutants.{requirement}").MUTANTS)
+    except ModuleNotFoundError:
+        return ()
+
+
+def _try_all(mutants: list[Mutant]) -> list[Tried]:
+    """Each on a good cluster, one after another; those that can be repaired share one."""
+    tried: list[Tried] = []
+    for profile in sorted({mutant.profile for mutant in mutants}):
+        shared = [mutant for mutant in mutants if mutant.profile == profile and not mutant.fresh]
+        if shared:
+            with _cluster(profile, shared) as cluster:
+                tried += [_try(cluster, mutant) for mutant in shared]
+    for mutant in mutants:
+        if mutant.fresh:
+            with _cluster(mutant.profile, [mutant]) as cluster:
+                tried.append(_try(cluster, mutant))
+    return tried
+
+
+@contextmanager
+def _cluster(profile: str, mutants: Iterable[Mutant]) -> Iterator[Cluster]:
+    from aiconform.local.addons import registry
+
+    addons = registry.for_requirements(sorted({mutant.requirement for mutant in mutants}))
+    name = f"mutants-{os.getpid()}"
+    _say(f"starting a cluster of profile {profile} with {', '.join(addon.name for addon in addons) or 'no add-ons'}")
+    try:
+        yield up(name, profile, owner_pid=os.getpid(), addons=addons)
+    finally:
+        down(name)
+
+
+def _try(cluster: Cluster, mutant: Mutant) -> Tried:
+    began = time.monotonic()
+    _say(f"{mutant.requirement}: {mutant.what}")
+    try:
+        with mutant.broken(cluster):
+            wrong = mutant.survivors(run(cluster, mutant.requirement))
+    except AiconformError as problem:
+        wrong = [f"cannot be tried: {problem}"]
+    seconds = time.monotonic() - began
+    _say(f"  {'killed ' + ', '.join(mutant.kills) if not wrong else '; '.join(wrong)} ({seconds:.0f} s)")
+    return Tried(mutant, wrong, seconds)
+
+
+def run(cluster: Cluster, requirement: str) -> CheckVerdict:
+    """Run one requirement on a cluster, as a user would."""
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "run"
+        where = ["--kubeconfig", str(cluster.kubeconfig), "--image", f"probe={IMAGES['busybox'].reference}"]
+        command = [sys.executable, "-m", "aiconform", "run", requirement, *where, "--output", str(output)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+        if not (output / "bundle" / "manifest.json").is_file():
+            raise AiconformError(f"the run of {requirement} sealed nothing", details=done.stderr.splitlines()[-10:])
+        (check,) = open_bundle(output / "bundle").verdicts.checks
+        return check
+
+
+def _table(requirements: Iterable[str], tried: list[Tried]) -> int:
+    rows: list[tuple[str, str, str]] = []
+    bad = [one for one in tried if one.wrong]
+    missing = 0
+    for requirement in requirements:
+        for probe in all_checks()[requirement].probes:
+            killers = [one.mutant.what for one in tried if probe.id in one.mutant.kills and not one.wrong]
+            missing += not killers
+            mine = one_of(requirement, killers, tried, probe.id)
+            rows.append((requirement, probe.id, mine))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    sys.stdout.write("\n".join(f"{r:<{widths[0]}}  {p:<{widths[1]}}  {k}" for r, p, k in rows) + "\n\n")
+    sys.stdout.write(f"{len(rows)} probes, {len(tried)} mutants, {missing} probes without a mutant that kills them\n")
+    for one in bad:
+        sys.stdout.write(f"not as it must be: {one.mutant.requirement}: {one.mutant.what}: {'; '.join(one.wrong)}\n")
+    return 1 if bad or missing else 0
+
+
+def one_of(requirement: str, killers: list[str], tried: list[Tried], probe: str) -> str:
+    """What the table says of a probe: the first mutant of its own requirement that kills it."""
+    mine = [
+        one.mutant.what
+        for one in tried
+        if one.mutant.requirement == requirement and probe in one.mutant.kills and one.mutant.what in killers
+    ]
+    return mine[0] if mine else "NONE"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
