@@ -159,6 +159,21 @@ IMAGES: Mapping[str, Image] = {
             {"/metrics-server": "metrics-server"},
             Config(("/metrics-server",), user="65534:65534"),
         ),
+        *(
+            Image(
+                name,
+                f"docker.io/volcanosh/{name}:v1.14.1",
+                {f"/{name}": name},
+                Config((f"/{name}",), user="1000:1000"),
+            )
+            for name in ("vc-scheduler", "vc-controller-manager", "vc-webhook-manager")
+        ),
+        Image(
+            "kueue",
+            "registry.k8s.io/kueue/kueue:v0.16.1",
+            {"/manager": "kueue"},
+            Config(("/manager",), user="65532:65532"),
+        ),
         Image(
             "envoy-gateway",
             "docker.io/envoyproxy/gateway:v1.7.2",

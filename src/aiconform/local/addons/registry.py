@@ -7,11 +7,15 @@ from collections.abc import Iterable, Mapping
 from aiconform.errors import UsageError
 from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.envoy_gateway import ENVOY_GATEWAY
+from aiconform.local.addons.kueue import KUEUE
 from aiconform.local.addons.metrics_server import METRICS_SERVER
 from aiconform.local.addons.prometheus import PROMETHEUS
 from aiconform.local.addons.prometheus_adapter import ADAPTER
+from aiconform.local.addons.volcano import VOLCANO
 
-ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (PROMETHEUS, ADAPTER, METRICS_SERVER, ENVOY_GATEWAY)}
+ADDONS: Mapping[str, Addon] = {
+    addon.name: addon for addon in (PROMETHEUS, ADAPTER, METRICS_SERVER, ENVOY_GATEWAY, VOLCANO, KUEUE)
+}
 """Every add-on, in the order they are installed where nothing else decides."""
 
 FOR_REQUIREMENT: Mapping[str, tuple[str, ...]] = {
