@@ -1,0 +1,177 @@
+"""An inference-shaped service whose metrics a Prometheus collects: what it says itself, and what was collected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiconform.checks._kit import prometheus, prometheus_operator, workloads
+from aiconform.checks._kit.prometheus import Monitoring
+from aiconform.checks._kit.workloads import Batch, Workload
+from aiconform.engine import Context, Series, State, kinds
+
+Obj = dict[str, Any]
+
+REQUESTS = "inference_requests_total"
+DURATION = "inference_request_duration_seconds"
+QUEUE = "inference_queue_depth"
+WINDOW_S = 10
+SETTLED_S = 5
+"""How long a count must stay what it is: several collections."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A workload with one pod; its job, in Prometheus' sense, is named like its Kubernetes Service."""
+
+    workload: Workload
+    pod: str
+    uid: str
+
+    @property
+    def job(self) -> str:
+        """Name of its Service."""
+        return self.workload.service.name
+
+    def of_pod(self, metric: str) -> str:
+        """The query for a metric of its pod, under its job."""
+        return f'{metric}{{job="{self.job}",namespace="{self.workload.service.namespace}",pod="{self.pod}"}}'
+
+
+async def service(ctx: Context, hint: str) -> Service:
+    """Create a service with one pod, and see that it tells of requests, their duration and its queue."""
+    workload = await workloads.serve(ctx, hint)
+    made = await _running(ctx, workload)
+    said = await own_metrics(ctx, made)
+    names = (REQUESTS, f"{DURATION}_bucket", f"{DURATION}_count", QUEUE)
+    ctx.expect(
+        f"the pod's own page has {REQUESTS} and {DURATION}_count at 0, and {QUEUE}",
+        ", ".join(f"{name} {said[name]:g}" if name in said else f"no {name}" for name in names),
+        ok=all(name in said for name in names) and said[REQUESTS] == said[f"{DURATION}_count"] == 0,
+    )
+    return made
+
+
+async def _running(ctx: Context, workload: Workload, *, other_than: str = "") -> Service:
+    """Its one pod, once it is ready."""
+
+    def one_ready(objects: list[Obj]) -> State:
+        names = ", ".join(found["metadata"]["name"] for found in objects)
+        if len(objects) != 1 or objects[0]["metadata"]["uid"] == other_than or not _ready(objects[0]):
+            return State("waiting", f"pods: {names or 'none'}")
+        return State("met", f"{names} is ready on {objects[0]['spec'].get('nodeName')}")
+
+    expected = "one pod, another than before, is ready" if other_than else "its pod is ready"
+    found = await ctx.until(workloads.pods_of(ctx, workload), one_ready, expected=expected, within_s=150)
+    return Service(workload, found[0]["metadata"]["name"], found[0]["metadata"]["uid"])
+
+
+def _ready(pod: Obj) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+    return ready and not pod["metadata"].get("deletionTimestamp")
+
+
+async def own_metrics(ctx: Context, made: Service) -> dict[str, float]:
+    """What the pod itself says, asked through the API server."""
+    place = kinds.POD.path(made.workload.service.namespace, f"{made.pod}:{workloads.PORT}", "proxy")
+    return prometheus.samples(await ctx.text(f"{place}/metrics"))
+
+
+def monitor_for(ctx: Context, monitoring: Monitoring, made: Service) -> Obj:
+    """A ServiceMonitor for this service alone."""
+    selector = {workloads.APP_LABEL: made.workload.app}
+    return prometheus_operator.monitor(monitoring, ctx.name("monitor"), workloads.PORT_NAME, selector)
+
+
+async def never_collected(ctx: Context, monitoring: Monitoring, made: Service) -> None:
+    """For a whole window Prometheus has no series of its job, while the pod serves its metrics."""
+    look = prometheus.absent(ctx, monitoring, f'{{job="{made.job}"}}')
+    await ctx.hold(look, expected=f"no series of job {made.job} for {WINDOW_S} s", during_s=WINDOW_S)
+    said = await own_metrics(ctx, made)
+    ctx.expect("meanwhile the pod serves its metrics", f"{REQUESTS} {said.get(REQUESTS)}", ok=REQUESTS in said)
+
+
+async def target_up(ctx: Context, monitoring: Monitoring, made: Service, *, within_s: float) -> None:
+    """The job has one target, this pod, and it is up."""
+    namespace = made.workload.service.namespace
+
+    async def look() -> State:
+        found = await prometheus.query(ctx, monitoring, f'up{{job="{made.job}"}}')
+        observed = "; ".join(f"up of {one.labels.get('pod', 'no pod')} is {one.value:g}" for one in found)
+        where = [(one.labels.get("namespace"), one.labels.get("pod"), one.value) for one in found]
+        return State("met" if where == [(namespace, made.pod, 1.0)] else "waiting", observed or "no target of the job")
+
+    await ctx.poll(look, expected=f"up of job {made.job} is 1, for pod {made.pod} alone", within_s=within_s)
+
+
+async def ask(ctx: Context, made: Service, number: int, *, already: int) -> None:
+    """Send requests from a pod of ours; all are answered, and the service itself has counted them."""
+    url = f"http://{made.job}.{made.workload.service.namespace}.svc/v1/chat/completions"
+    body = '{"model": "probe", "messages": []}'
+    batch = Batch("requests", url, count=number, method="POST", body=body, headers={"Content-Type": "application/json"})
+    seen = (await workloads.ask(ctx, "client", [batch]))["requests"]
+    ctx.expect(
+        f"{number} requests are answered 200 by {made.workload.app}",
+        f"statuses {dict(seen.status)}, answered by {dict(seen.served)}",
+        ok=seen.status == {200: number} and seen.served == {made.workload.app: number},
+    )
+    said = await own_metrics(ctx, made)
+    total = already + number
+    ctx.expect(f"the pod itself has counted {total}", f"{said.get(REQUESTS)}", ok=said.get(REQUESTS) == total)
+
+
+async def count(ctx: Context, monitoring: Monitoring, made: Service, *, waves: Sequence[int]) -> None:
+    """Requests in waves, each of which Prometheus shows as exactly so many, in the counter and in the histogram."""
+    points: list[tuple[float, float]] = []
+    query = made.of_pod(REQUESTS)
+    total = 0
+    look = prometheus.equal(ctx, monitoring, query, 0, points=points, never_more=True)
+    await ctx.poll(look, expected="before any request Prometheus has 0", within_s=60)
+    for number in waves:
+        await ask(ctx, made, number, already=total)
+        total += number
+        look = prometheus.equal(ctx, monitoring, query, total, points=points, never_more=True)
+        await ctx.poll(look, expected=f"Prometheus has exactly {total} requests", within_s=90, every_s=0.5)
+    await ctx.hold(look, expected=f"it stays {total} for {SETTLED_S} s", during_s=SETTLED_S)
+    durations = await prometheus.query(ctx, monitoring, made.of_pod(f"{DURATION}_count"))
+    ctx.expect(
+        f"the histogram of durations has counted {total}",
+        ", ".join(f"{one.value:g}" for one in durations) or "nothing",
+        ok=[one.value for one in durations] == [total],
+        figures={"requests sent": str(total), "95 % took at most": await _quantile(ctx, monitoring, made)},
+        series=(Series("requests collected", "", tuple(points)),),
+    )
+
+
+async def _quantile(ctx: Context, monitoring: Monitoring, made: Service) -> str:
+    buckets = made.of_pod(f"{DURATION}_bucket")
+    found = await prometheus.query(ctx, monitoring, f"histogram_quantile(0.95, {buckets}) * 1000")
+    return ", ".join(f"{one.value:.1f} ms" for one in found) or "unknown"
+
+
+async def follow_queue(ctx: Context, monitoring: Monitoring, made: Service, *, depths: Sequence[int]) -> None:
+    """The queue is told its depth, and Prometheus shows it."""
+    points: list[tuple[float, float]] = []
+    root = f"http://{made.job}.{made.workload.service.namespace}.svc"
+    for depth in depths:
+        seen = (await workloads.ask(ctx, "setter", [Batch("set", f"{root}/set?queue={depth}")]))["set"]
+        ctx.expect(f"the queue is told to be {depth}", f"{seen.first_status}", ok=seen.first_status == 200)
+        look = prometheus.equal(ctx, monitoring, made.of_pod(QUEUE), depth, points=points)
+        await ctx.poll(look, expected=f"{QUEUE} is {depth}", within_s=90, every_s=0.5)
+    ctx.expect(
+        f"the queue's depth was followed: {', '.join(map(str, depths))}",
+        f"{points[-1][1]:g} at the end",
+        ok=points[-1][1] == depths[-1],
+        series=(Series("queue depth collected", "requests", tuple(points)),),
+    )
+
+
+async def replace_pod(ctx: Context, made: Service) -> Service:
+    """Roll the Deployment over, as ``kubectl rollout restart`` does; the same service with its new pod."""
+    restarted = {"aiconform.dev/restarted": ctx.name("at")}
+    change = {"spec": {"template": {"metadata": {"annotations": restarted}}}}
+    await ctx.patch(made.workload.deployment, change)
+    now = await _running(ctx, made.workload, other_than=made.uid)
+    return replace(made, pod=now.pod, uid=now.uid)

@@ -1,0 +1,111 @@
+"""Prometheus as its operator's objects describe it: which one takes our monitors, and what a monitor must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiconform.checks._kit import selectors
+from aiconform.checks._kit.prometheus import Monitoring, query
+from aiconform.engine import Context, UndecidableError, kinds
+
+Obj = dict[str, Any]
+
+API = "monitoring.coreos.com/v1"
+GOVERNING = "prometheus-operated"
+"""The Service that the operator makes for all Prometheuses of a namespace."""
+
+
+async def find(ctx: Context) -> Monitoring:
+    """The first Prometheus, by name, that takes our monitors and answers; states which.
+
+    Raises:
+        StopProbe: there is none; undecided, with the reason for each that was passed over.
+    """
+    expected = "a Prometheus that takes ServiceMonitors of our namespace answers vector(1) with 1"
+    namespace = await ctx.read_named(kinds.NAMESPACE, ctx.namespace)
+    passed_over: list[str] = []
+    for found in sorted(await ctx.list(kinds.PROMETHEUS), key=_full_name):
+        labels, why = _takes(found, namespace)
+        if labels is None:
+            passed_over.append(f"{_full_name(found)} {why}")
+            continue
+        for service, api in await _doors(ctx, found):
+            version = str(found["spec"].get("version", ""))
+            monitoring = Monitoring(_full_name(found), service, api, labels, version)
+            try:
+                answer = await query(ctx, monitoring, "vector(1)")
+            except UndecidableError as problem:
+                passed_over.append(f"{monitoring.name} by service {service}: {problem.cause}")
+                continue
+            ctx.expect(
+                expected,
+                f"{monitoring.name} answers {[sample.value for sample in answer]}",
+                ok=[sample.value for sample in answer] == [1.0],
+                figures={"service": service, "version": version or "not named", "labels": str(dict(labels) or "none")},
+            )
+            return monitoring
+    reasons = "; ".join(passed_over) or "no Prometheus object"
+    raise ctx.undecided(expected, reasons, "no Prometheus that we could use")
+
+
+def monitor(monitoring: Monitoring, name: str, port: str, selector: Mapping[str, str]) -> Obj:
+    """A ServiceMonitor for Services of its own namespace, labelled so that the Prometheus takes it."""
+    return {
+        "apiVersion": API,
+        "kind": "ServiceMonitor",
+        "metadata": {"name": name, "labels": dict(monitoring.labels)},
+        "spec": {
+            "selector": {"matchLabels": dict(selector)},
+            "endpoints": [{"port": port, "path": "/metrics", "interval": "1s", "scrapeTimeout": "1s"}],
+        },
+    }
+
+
+def _full_name(found: Obj) -> str:
+    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+
+
+def _takes(found: Obj, namespace: Obj) -> tuple[dict[str, str] | None, str]:
+    """The labels with which it takes a ServiceMonitor of this namespace; None and why, where it takes none."""
+    spec = found["spec"]
+    if int(spec.get("shards") or 1) > 1:
+        return None, "is sharded, and a query sees one shard"
+    where = spec.get("serviceMonitorNamespaceSelector")
+    if where is None and found["metadata"]["namespace"] != namespace["metadata"]["name"]:
+        return None, "takes ServiceMonitors of its own namespace only"
+    if where is not None and not selectors.matches(where, namespace["metadata"].get("labels") or {}):
+        return None, f"does not take ServiceMonitors of our namespace: {where}"
+    which = spec.get("serviceMonitorSelector")
+    labels = None if which is None else selectors.satisfying(which)
+    return labels, "" if labels is not None else f"takes no ServiceMonitor that we could make: {which}"
+
+
+async def _doors(ctx: Context, found: Obj) -> list[tuple[str, str]]:
+    """Services of this Prometheus with the path of its API, its own before the one that the operator makes."""
+    meta, spec = found["metadata"], found["spec"]
+    services = await ctx.list(kinds.SERVICE, meta["namespace"])
+    own = [item for item in services if _selects(item, meta["name"])]
+    shared = [item for item in services if item["metadata"]["name"] == (spec.get("serviceName") or GOVERNING)]
+    scheme = "https:" if (spec.get("web") or {}).get("tlsConfig") else ""
+    prefix = str(spec.get("routePrefix") or "/").strip("/")
+    doors: dict[str, str] = {}
+    for item in (*own, *shared):
+        name = item["metadata"]["name"]
+        port = _port(item["spec"].get("ports") or (), str(spec.get("portName") or "web"))
+        proxy = kinds.SERVICE.path(meta["namespace"], f"{scheme}{name}:{port}", "proxy")
+        doors.setdefault(name, "/".join(part for part in (proxy, prefix, "api/v1") if part))
+    return list(doors.items())
+
+
+def _selects(service: Obj, name: str) -> bool:
+    """Whether a Service is for the pods of this Prometheus alone, by the labels that the operator gives them."""
+    selector = service["spec"].get("selector") or {}
+    return name in (selector.get("operator.prometheus.io/name"), selector.get("prometheus"))
+
+
+def _port(ports: Iterable[Obj], wanted: str) -> str:
+    for port in ports:
+        if wanted in (port.get("name"), port.get("targetPort")) or port.get("targetPort") == 9090:
+            return str(port["port"])
+    return wanted

@@ -1,0 +1,87 @@
+"""The monitoring system finds an inference service and counts its requests exactly (KAR-0061)."""
+
+from __future__ import annotations
+
+from aiconform.checks._kit import inference_metrics, prometheus_operator
+from aiconform.engine import Check, Context, needs
+
+CHECK = Check(
+    "ai_service_metrics",
+    needs=(needs.api(prometheus_operator.API),),
+    limits=(
+        "Discovery by ServiceMonitor is tried; PodMonitors, annotations and other monitoring systems are not.",
+        "The service is a small one of our own that answers and counts like an inference server; it runs no model.",
+    ),
+)
+
+
+@CHECK.positive("a Prometheus answers queries", fails_if="none takes our monitors, or vector(1) is not 1")
+async def answers(ctx: Context) -> None:
+    ctx.memo["monitoring"] = await prometheus_operator.find(ctx)
+
+
+@CHECK.positive(
+    "an inference service tells its requests, their duration and its queue",
+    fails_if="its pod does not run, or its page of metrics lacks one of them",
+    after=answers,
+)
+async def serving(ctx: Context) -> None:
+    ctx.memo["service"] = await inference_metrics.service(ctx, "inference")
+    ctx.memo["unwatched"] = await inference_metrics.service(ctx, "unwatched")
+
+
+@CHECK.negative(
+    "nothing is collected before it has a ServiceMonitor",
+    fails_if="Prometheus has a series of its job already",
+    control=serving,
+)
+async def unmonitored(ctx: Context) -> None:
+    await inference_metrics.never_collected(ctx, ctx.memo["monitoring"], ctx.memo["service"])
+
+
+@CHECK.positive(
+    "with a ServiceMonitor its pod becomes a target that is up",
+    fails_if="up of its job is not 1, or is of another pod",
+    after=serving,
+    timeout_s=400,
+)
+async def discovered(ctx: Context) -> None:
+    monitoring, service = ctx.memo["monitoring"], ctx.memo["service"]
+    await ctx.create(inference_metrics.monitor_for(ctx, monitoring, service))
+    await inference_metrics.target_up(ctx, monitoring, service, within_s=360)
+
+
+@CHECK.positive(
+    "n requests are counted as n", fails_if="counter or histogram settle on another number", after=discovered
+)
+async def counted(ctx: Context) -> None:
+    await inference_metrics.count(ctx, ctx.memo["monitoring"], ctx.memo["service"], waves=(7, 30))
+
+
+@CHECK.positive("the queue's depth is followed", fails_if="the gauge does not show what it is set to", after=discovered)
+async def queue_followed(ctx: Context) -> None:
+    await inference_metrics.follow_queue(ctx, ctx.memo["monitoring"], ctx.memo["service"], depths=(11, 3))
+
+
+@CHECK.negative(
+    "a service without a ServiceMonitor stays unseen, though it is asked",
+    fails_if="Prometheus has a series of its job",
+    control=counted,
+)
+async def unwatched(ctx: Context) -> None:
+    service = ctx.memo["unwatched"]
+    await inference_metrics.ask(ctx, service, 5, already=0)
+    await inference_metrics.never_collected(ctx, ctx.memo["monitoring"], service)
+
+
+@CHECK.recovery(
+    "collection resumes with the pod that replaces its pod",
+    fails_if="the new pod is not collected, or its requests are not counted anew",
+    after=counted,
+    timeout_s=300,
+)
+async def resumed(ctx: Context) -> None:
+    monitoring = ctx.memo["monitoring"]
+    service = await inference_metrics.replace_pod(ctx, ctx.memo["service"])
+    await inference_metrics.target_up(ctx, monitoring, service, within_s=180)
+    await inference_metrics.count(ctx, monitoring, service, waves=(5,))
