@@ -16,7 +16,8 @@ from functools import cache as remembered
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import build, cache, envoy, python_image
+from aiconform.local import build, cache, envoy, python_image, ray_image
+from aiconform.local.addons.exporter import image as exporter_image
 from aiconform.local.oci import Config, Entry, write_image
 from aiconform.progress import Progress
 
@@ -195,6 +196,18 @@ IMAGES: Mapping[str, Image] = {
             libraries=True,
             config=Config(command=("python3",), environment={"PATH": PATH, "LANG": "C.UTF-8"}),
             tree=python_image.interpreter,
+        ),
+        Image("ray", ray_image.REFERENCE, busybox=True, libraries=True, config=ray_image.CONFIG, tree=ray_image.tree),
+        Image(
+            "accelerator-exporter",
+            exporter_image.REFERENCE,
+            libraries=True,
+            config=Config(
+                ("/usr/local/bin/python3", f"{exporter_image.DIRECTORY}/{exporter_image.PROGRAM}.py"),
+                user="65534:65534",
+                environment={"PATH": PATH},
+            ),
+            tree=exporter_image.tree,
         ),
     )
 }

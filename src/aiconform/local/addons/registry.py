@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from aiconform.errors import UsageError
+from aiconform.local.addons.accelerator_exporter import ACCELERATOR_EXPORTER
 from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.envoy_gateway import ENVOY_GATEWAY
 from aiconform.local.addons.kueue import KUEUE
@@ -14,7 +15,8 @@ from aiconform.local.addons.prometheus_adapter import ADAPTER
 from aiconform.local.addons.volcano import VOLCANO
 
 ADDONS: Mapping[str, Addon] = {
-    addon.name: addon for addon in (PROMETHEUS, ADAPTER, METRICS_SERVER, ENVOY_GATEWAY, VOLCANO, KUEUE)
+    addon.name: addon
+    for addon in (PROMETHEUS, ACCELERATOR_EXPORTER, ADAPTER, METRICS_SERVER, ENVOY_GATEWAY, VOLCANO, KUEUE)
 }
 """Every add-on, in the order they are installed where nothing else decides."""
 
@@ -61,5 +63,6 @@ def chosen(text: str) -> tuple[Addon, ...]:
 
 
 def for_requirements(requirements: Iterable[str]) -> tuple[Addon, ...]:
-    """The add-ons that the checks of these requirements are tried on."""
-    return wanted(name for requirement in requirements for name in FOR_REQUIREMENT.get(requirement, ()))
+    """The add-ons that the checks of these requirements are tried on, in the order of :data:`ADDONS`."""
+    names = {name for requirement in requirements for name in FOR_REQUIREMENT.get(requirement, ())}
+    return wanted(name for name in ADDONS if name in names)
