@@ -27,13 +27,14 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PINS = Path(__file__).with_name("wheels")
 
 
-def packages(name: str, progress: Progress, *, without: Sequence[str] = ()) -> Path:
+def packages(name: str, progress: Progress, *, without: Sequence[str] = (), at: str = "") -> Path:
     """Directory in the cache with the packages of ``wheels/<name>.txt``, as ``pip install --target`` leaves them.
 
     Args:
         name: of the list.
         progress: told of a download.
         without: glob patterns, below the directory, of what is left out; every ``__pycache__`` is.
+        at: where the packages go in an image; they are compiled for it. Without it they are not compiled.
 
     Raises:
         LocalClusterError: no network, no wheel for this machine, or a digest differs.
@@ -45,9 +46,11 @@ def packages(name: str, progress: Progress, *, without: Sequence[str] = ()) -> P
         progress.update(what)
         install(pins, target, what=what)
         trim(target, without)
+        if at:
+            precompile(target, at)
         progress.finished(what.replace("downloading", "downloaded"))
 
-    key = hashlib.sha256("\0".join([pins, PYTHON, platform.machine(), *without]).encode()).hexdigest()[:12]
+    key = hashlib.sha256("\0".join([pins, PYTHON, platform.machine(), at, *without]).encode()).hexdigest()[:12]
     place = cache.directory() / "wheels" / f"{name}-{key}"
     return cache.make(place, produce, waiting=lambda: progress.update(what, waiting="another aiconform"))
 
