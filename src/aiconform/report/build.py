@@ -19,12 +19,15 @@ from aiconform.report.model import (
     ProbeView,
     Report,
 )
+from aiconform.report.plot import Piece, plot
+from aiconform.report.series import table, tidy
 from aiconform.report.text import anchor, clock, one_line, plural
 from aiconform.report.timeline import Lane, Mark, Span, Timeline, draw
 from aiconform.report.transcript import Transcriber
 
 if TYPE_CHECKING:
     from aiconform.evidence.records import ObservationData, Record
+    from aiconform.report.plot import Plot
     from aiconform.report.source import Source
 
 EXIT_MEANINGS = {
@@ -38,6 +41,7 @@ EXIT_MEANINGS = {
 }
 MAX_MARKS = 150
 MAX_MEASURED = 60
+MAX_ROWS = 120
 
 
 def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
@@ -175,6 +179,7 @@ def _check(source: Source, scribe: Transcriber, plan: PlannedCheck, verdict: Che
         groups=_groups(probes),
         transcripts=tuple(view for view in transcripts if view.exchanges or view.notes),
         timeline=_timeline(plan, probes, lanes, scribe.keys),
+        plot=_plot(plan.requirement, probes),
         cleanup=_cleanup(lanes, verdict),
     )
 
@@ -210,6 +215,7 @@ def _probe(
 
 
 def _observation(scribe: Transcriber, seen: ObservationData) -> ObservationView:
+    series = tuple(tidy(one) for one in seen.series)
     return ObservationView(
         expected=seen.expected,
         observed=seen.observed,
@@ -217,6 +223,8 @@ def _observation(scribe: Transcriber, seen: ObservationData) -> ObservationView:
         cause=seen.cause,
         figures=tuple(seen.figures.items()),
         rests_on=tuple(_citation(scribe, cited) for cited in seen.rests_on),
+        series=series,
+        values=table(series, MAX_ROWS) if series else None,
     )
 
 
@@ -274,6 +282,11 @@ def _timeline(
         rows.append(_row(probe, records, keys))
     said = ", ".join(f"{probe.id} {probe.outcome}" for probe in probes)
     return draw(anchor("time", plan.requirement), f"Timeline of {plan.requirement}", f"{said}.", rows)
+
+
+def _plot(requirement: str, probes: Sequence[ProbeView]) -> Plot | None:
+    pieces = [Piece(probe.id, one) for probe in probes for seen in probe.observations for one in seen.series]
+    return plot(anchor("plot", requirement), f"What was measured for {requirement}, over time", pieces)
 
 
 def _row(probe: ProbeView, records: Sequence[Record], keys: frozenset[tuple[str, int]]) -> Lane:

@@ -35,6 +35,15 @@ class EvidenceReference(_Document):
     answer_sha256: str = Field(default="", description="digest of the answer's body: file blobs/sha256/<digest>")
 
 
+class SeriesDocument(_Document):
+    """Values over time, in order."""
+
+    name: str
+    unit: str = ""
+    points: list[tuple[float, float]] = Field(description="pairs of seconds since the run began and value")
+    left_out: int = Field(default=0, description="values that were no numbers, or beyond any measurement")
+
+
 class ObservationDocument(_Document):
     """One comparison of what was expected with what was observed."""
 
@@ -43,6 +52,7 @@ class ObservationDocument(_Document):
     verdict: Outcome
     cause: str = ""
     figures: dict[str, str] = {}
+    series: list[SeriesDocument] = []
     evidence: list[EvidenceReference] = []
 
 
@@ -231,6 +241,10 @@ def _observation(seen: ObservationView, known: dict[tuple[str, int], ExchangeVie
         verdict=seen.outcome,
         cause=seen.cause,
         figures=dict(seen.figures),
+        series=[
+            SeriesDocument(name=one.name, unit=one.unit, points=list(one.points), left_out=one.dropped)
+            for one in seen.series
+        ],
         evidence=[_reference(cited.lane, cited.n, known.get((cited.lane, cited.n))) for cited in seen.rests_on],
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aiconform.report.bodies import Shown
 from aiconform.report.build import build_report
+from aiconform.report.series import table
 from aiconform.report.text import clock, duration, one_line, plural, size, visible
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _AT_START = re.compile(r"^(?:[-+=]|\d+(?=[.)](?:\s|$)))")
 _ACTS = re.compile(r"@|://|www\.|#\d|GH-\d|[0-9a-f]{7,}|mailto:|xmpp:|:\w+:|\$", re.IGNORECASE)
 MAX_TABLE_TEXT = 200
 MAX_KEY_EXCHANGES = 6
+MAX_MOMENTS = 12
 
 
 def render_markdown(bundle: Source, *, evidence_prefix: str = "bundle/") -> str:
@@ -194,6 +196,9 @@ def _probe(probe: ProbeView) -> Iterator[str]:
     for seen in probe.observations:
         yield from _observation(seen)
     yield ""
+    for seen in probe.observations:
+        if seen.series:
+            yield from _series(seen)
 
 
 def _observation(seen: ObservationView) -> Iterator[str]:
@@ -203,6 +208,14 @@ def _observation(seen: ObservationView) -> Iterator[str]:
         yield f"* Cause: {escape(seen.cause)}"
     if seen.figures:
         yield "* Measured: " + ", ".join(f"{escape(name)} {code(value)}" for name, value in seen.figures)
+
+
+def _series(seen: ObservationView) -> Iterator[str]:
+    values = table(seen.series, MAX_MOMENTS)
+    yield from _table([_cell(name) for name in values.columns], [tuple(map(_cell, row)) for row in values.rows])
+    if values.left_out:
+        yield f"({escape(values.left_out)})"
+        yield ""
 
 
 def _transcript(lanes: Sequence[LaneView], prefix: str) -> Iterator[str]:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from aiconform.evidence.documents import ClusterFacts, Level, ProbeKind
     from aiconform.evidence.records import Outcome
     from aiconform.report.bodies import Shown
+    from aiconform.report.plot import Plot
+    from aiconform.report.series import SeriesTable, Tidy
     from aiconform.report.timeline import Timeline
 
 OUTCOMES: tuple[Outcome, ...] = ("failed", "undecided", "not run", "n/a", "passed")
@@ -80,6 +82,8 @@ class ObservationView:
     cause: str
     figures: tuple[tuple[str, str], ...]
     rests_on: tuple[Citation, ...]
+    series: tuple[Tidy, ...] = ()
+    values: SeriesTable | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,7 @@ class CheckView(_Timed):
     groups: tuple[Group, ...]
     transcripts: tuple[LaneView, ...]
     timeline: Timeline | None
+    plot: Plot | None
     cleanup: CleanupView
 
     @property

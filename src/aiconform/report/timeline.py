@@ -110,6 +110,20 @@ def _label(us: int, step_us: int) -> str:
     return f"{seconds // 60}:{seconds % 60:02d}"
 
 
+def time_ticks(start_us: int, end_us: int) -> tuple[tuple[str, str, str], ...]:
+    """Labels of an axis of time: where each stands in percent, what it says, and how it is aligned there."""
+    whole = max(end_us - start_us, 1)
+    step = _step(whole)
+    return tuple(
+        (
+            f"{(at - start_us) / whole * 100:.2f}%",
+            _label(at, step),
+            "start" if at - start_us < whole * 0.04 else "end" if end_us - at < whole * 0.06 else "middle",
+        )
+        for at in range(-(-start_us // step) * step, end_us + 1, step)
+    )
+
+
 def draw(identity: str, title: str, description: str, lanes: Sequence[Lane]) -> Timeline | None:
     """Work out a timeline.
 
@@ -136,16 +150,6 @@ def draw(identity: str, title: str, description: str, lanes: Sequence[Lane]) -> 
         width = max((high - low) / whole * 100, 0.25)
         return Box(f"{min((low - start) / whole * 100, 99.75):.2f}%", f"{width:.2f}%", span.outcome, span.label)
 
-    step = _step(whole)
-    first = -(-start // step) * step
-    axis = tuple(
-        (
-            percent(at),
-            _label(at, step),
-            "start" if at - start < whole * 0.04 else "end" if end - at < whole * 0.06 else "middle",
-        )
-        for at in range(first, end + 1, step)
-    )
     rows = tuple(
         Row(
             y=AXIS + index * ROW,
@@ -158,4 +162,4 @@ def draw(identity: str, title: str, description: str, lanes: Sequence[Lane]) -> 
         )
         for index, lane in enumerate(lanes)
     )
-    return Timeline(identity, title, description, AXIS + len(lanes) * ROW + 4, axis, rows)
+    return Timeline(identity, title, description, AXIS + len(lanes) * ROW + 4, time_ticks(start, end), rows)

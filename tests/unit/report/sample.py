@@ -45,6 +45,7 @@ from aiconform.evidence.records import (
     ResponseData,
     RestsOn,
     SealData,
+    SeriesData,
     VerdictData,
 )
 from aiconform.evidence.writer import BundleWriter
@@ -503,6 +504,16 @@ def _driver(scribe: Scribe) -> None:
         )
 
 
+def _load(start: float) -> list[SeriesData]:
+    """Values over time as a probe may have seen them."""
+    times = [start + n * 0.1 for n in range(12)]
+    return [
+        SeriesData(name="pods running", unit="pods", points=[(at, min(n // 2, 4)) for n, at in enumerate(times)]),
+        SeriesData(name="utilisation of GPU-A", unit="%", points=[(at, n * 7.5) for n, at in enumerate(times)]),
+        SeriesData(name="target", unit="%", points=[(times[0], 60), (times[-1], 60)]),
+    ]
+
+
 def _sharing(scribe: Scribe) -> None:
     with scribe.probe("gpu_sharing", "four_share") as probe:
         for number in range(4):
@@ -529,7 +540,8 @@ def _sharing(scribe: Scribe) -> None:
             for i in range(4)
         ]
         probe.saw("4 of 4 pods see the same physical device", "4 of 4 pods on gpu-1 see GPU-A", [n, *logs],
-                  figures={"allocatable": "4", "pods": "4", "physical devices": "1"})  # fmt: skip
+                  figures={"allocatable": "4", "pods": "4", "physical devices": "1"},
+                  series=_load(probe.started_us / 1e6))  # fmt: skip
     with scribe.probe("gpu_sharing", "fifth_waits") as probe:
         n = probe.ask(
             "GET",
@@ -545,7 +557,9 @@ def _sharing(scribe: Scribe) -> None:
         )
     with scribe.probe("gpu_sharing", "fifth_starts") as probe:
         n = probe.ask("GET", f"{NS}/pods/share-4", json.dumps(pod("share-4", phase="Running")).encode(), took=1.1)
-        probe.saw("it runs", "running 1.1 s after share-0 was gone", [n])
+        at = probe.started_us / 1e6
+        pods = SeriesData(name="pods running", unit="pods", points=[(at, 3), (at + 0.4, 3), (at + 1.1, 4)])
+        probe.saw("it runs", "running 1.1 s after share-0 was gone", [n], series=[pods])
     scribe.record("cleanup/gpu_sharing", CleanupData(removed=[f"pod/share-{i}" for i in range(5)]))
 
 

@@ -20,13 +20,13 @@ from aiconform.report.text import one_line, visible
 TAGS = frozenset(
     """
     html head meta title link style body a aside strong span ul li header p h1 h2 h3 h4 div nav main section table
-    thead tbody tr th td svg desc line text tspan rect article code dl dt dd b details summary pre footer
+    thead tbody tr th td svg desc line text tspan rect path circle figure figcaption article code dl dt dd b details summary pre footer
     """.split()  # noqa: SIM905
 )
 ATTRIBUTES = frozenset(
     """
     lang charset http-equiv content name rel href class id aria-label aria-labelledby aria-hidden title scope role
-    tabindex x y x1 x2 y1 y2 width height text-anchor
+    tabindex x y x1 x2 y1 y2 width height text-anchor viewbox preserveaspectratio d cx cy r
     """.split()  # noqa: SIM905
 )
 RAW = re.compile(

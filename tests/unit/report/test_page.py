@@ -168,7 +168,7 @@ def test_timelines_are_drawings_with_a_name_and_a_description(html: str) -> None
     drawing = part(html, "gpu_sharing").split("<svg", 2)[1]
     assert "<title id=" in drawing
     assert "four_share passed, fifth_waits passed, fifth_starts passed." in drawing
-    assert html.count('role="img"') == 5  # the run, and four requirements that ran
+    assert html.count('class="time" role="img"') == 5  # the run, and four requirements that ran
 
 
 def test_evidence_links_lead_to_the_blob_that_they_name(page: Page, bundle: MemoryBundle) -> None:
