@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,10 @@ from aiconform.errors import UsageError
 
 if TYPE_CHECKING:
     from aiconform.cli.console import Screen
+    from aiconform.engine.arrivals import Arrivals
     from aiconform.engine.runner import RunOptions, RunResult
+    from aiconform.local.addons.addon import Addon
+    from aiconform.local.cluster import Cluster
 
 FORMATS = ("html", "markdown", "json", "junit")
 
@@ -30,6 +33,7 @@ class _Where:
     kubeconfig: Path | None
     context: str | None
     images: dict[str, str]
+    arrivals: Arrivals | None = None
 
 
 @click.command()
@@ -92,6 +96,7 @@ def execute(given: dict[str, object]) -> RunResult:
                     images={**where.images, **images},
                     command=tuple(sys.argv[1:]),
                     run=run_id,
+                    arrivals=where.arrivals,
                 )
                 result = _run(options, screen)
                 page = write_page(result.bundle, output / "report.html")
@@ -145,14 +150,19 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
         return
     from aiconform.local import cluster as clusters
     from aiconform.local import images, start
+    from aiconform.local.addons import registry
+    from aiconform.local.addons.arrivals import Arrivals
 
     name = str(given["name"])
     owner = None if given["keep"] else os.getpid()
-    cluster = start.up(name, str(given["profile"]), screen, owner_pid=owner)
+    addons = registry.for_requirements(_asked(given))
+    cluster = start.up(name, str(given["profile"]), screen, owner_pid=owner, expected=addons)
     if not cluster.fresh:
         screen.finished(f"using the local cluster {name} that runs already")
     try:
-        yield _Where(cluster.kubeconfig, None, {"probe": images.IMAGES["busybox"].reference})
+        with Arrivals(cluster, _lacking(cluster, addons), registry.FOR_REQUIREMENT, screen) as arrivals:
+            probe = {"probe": images.IMAGES["busybox"].reference}
+            yield _Where(cluster.kubeconfig, None, probe, arrivals)
     finally:
         if given["keep"] or not cluster.fresh:
             screen.finished(f"local cluster {name} is left running", f"aiconform local down --name {name} ends it")
@@ -161,6 +171,24 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
                 screen.update(f"taking the local cluster {name} down")
                 clusters.down(name)
                 screen.finished(f"local cluster {name} is down, nothing of it is left")
+
+
+def _asked(given: dict[str, object]) -> list[str]:
+    """The requirements that are asked and have a check."""
+    from aiconform import catalog
+    from aiconform.checks import all_checks
+
+    named = [str(name) for name in given["requirements"]]  # type: ignore[attr-defined]
+    every = [requirement.id for requirement in catalog.requirements(str(given["release"]))]
+    known = all_checks()
+    return [name for name in named or every if name in known]
+
+
+def _lacking(cluster: Cluster, addons: Sequence[Addon]) -> list[Addon]:
+    """The add-ons that a cluster does not have yet, or not as they should be."""
+    from aiconform.local.addons import installation
+
+    return [addon for addon in addons if not installation.works(cluster, addon)]
 
 
 def _image(text: str) -> tuple[str, str]:

@@ -89,12 +89,25 @@ def components(wanted: Profile) -> list[str]:
 
 def image_names(wanted: Profile) -> list[str]:
     """The images that a profile's nodes have."""
-    names = ["pause", "coredns", "busybox", "agnhost"]
+    names = ["pause", "coredns", "busybox", "agnhost", "python"]
     if accelerated(wanted):
         names += ["node-feature-discovery", "nvidia-device-plugin"]
     if any(spec.accelerators and spec.accelerators.dra for spec in wanted.nodes):
         names.append("dra-example-driver")
     return names
+
+
+def built(addon: Addon) -> bool:
+    """Whether all that an add-on's images are made of is in the cache, so that they take no time."""
+    from aiconform.local import build, cache
+    from aiconform.local.images import IMAGES
+
+    chosen = [IMAGES[name] for name in addon.images]
+    programs = {program for image in chosen for program in image.programs.values()}
+    if not all(build.place(item).exists() for item in build.components_of(programs)):
+        return False
+    trees = [image.name for image in chosen if image.tree is not None]  # downloaded, if they were never made
+    return all(any((cache.directory() / "images").glob(f"{name}-*/image.tar")) for name in trees)
 
 
 def accelerated(wanted: Profile) -> list[NodeSpec]:

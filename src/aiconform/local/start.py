@@ -44,6 +44,7 @@ def up(
     ready_made: boot.Parts | None = None,
     installers: Sequence[parts.Installer] | None = None,
     addons: Sequence[Addon] = (),
+    expected: Sequence[Addon] = (),
 ) -> Cluster:
     """Start a cluster, or find it running.
 
@@ -56,6 +57,7 @@ def up(
         ready_made: programs and images, instead of building or finding them in the cache.
         installers: of accelerators, instead of the profile's own.
         addons: installed once it is up, in this order; also into a cluster that runs already.
+        expected: installed later by somebody else; their images are on the nodes from the start where they are built.
 
     Returns:
         The cluster, with all nodes Ready and its add-ons installed.
@@ -71,7 +73,11 @@ def up(
     if found is not None:
         _add(found, addons, progress)
         return found
-    made, own = (ready_made, []) if ready_made is not None else parts.collect(name, wanted, progress, addons)
+    made, own = (
+        (ready_made, [])
+        if ready_made is not None
+        else parts.collect(name, wanted, progress, [*addons, *(addon for addon in expected if parts.built(addon))])
+    )
     images = seed.ensure(made, progress)
     clear(home)
     inotify.check(len(wanted.nodes))
@@ -94,6 +100,7 @@ def up(
 
 
 def _add(cluster: Cluster, addons: Sequence[Addon], progress: Progress) -> None:
+    """Install add-ons one after the other; again where they are installed already, which repairs what was broken."""
     from aiconform.local.addons import installation
 
     for addon in addons:

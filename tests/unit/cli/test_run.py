@@ -6,7 +6,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +16,15 @@ import pytest
 from tests.support import runs
 from tests.support.bundles import make_bundle
 
+from aiconform import checks
 from aiconform.cli import main
 from aiconform.cli.signals import interruptible, undisturbed
 from aiconform.engine import events, runner
 from aiconform.errors import LocalClusterError, UnreachableError
 from aiconform.local import cluster as clusters
 from aiconform.local import start
+from aiconform.local.addons import arrivals, installation
+from aiconform.local.addons.addon import Addon
 
 Act = Callable[[runner.RunOptions], None]
 
@@ -33,10 +37,15 @@ class Stage:
         self.options: runner.RunOptions | None = None
         self.owner: int | None = 0
         self.fresh = True
+        self.expected: list[str] = []
+        self.brought: list[str] = []
+        self.there: set[str] = set()
         self.act: Act = lambda _options: None
         monkeypatch.setattr(runner, "run", self.run)
         monkeypatch.setattr(start, "up", self.up)
         monkeypatch.setattr(clusters, "down", self.down)
+        monkeypatch.setattr(arrivals, "Arrivals", self.arrive)
+        monkeypatch.setattr(installation, "works", lambda _cluster, addon: addon.name in self.there)
 
     async def run(self, options: runner.RunOptions, _checks: object, emit: Callable[[events.Event], None]) -> Any:
         self.done.append("run")
@@ -47,10 +56,19 @@ class Stage:
             emit(event)
         return runner.RunResult(runs.VERDICTS, bundle, "9f2c41" + "0" * 58, 3)
 
-    def up(self, name: str, profile: str, _progress: object, *, owner_pid: int | None) -> Any:
+    def up(
+        self, name: str, profile: str, _progress: object, *, owner_pid: int | None, expected: Sequence[Addon]
+    ) -> Any:
         self.done.append(f"up {name} {profile}")
         self.owner = owner_pid
+        self.expected = [addon.name for addon in expected]
         return SimpleNamespace(fresh=self.fresh, kubeconfig=Path("local.kubeconfig"))
+
+    @contextmanager
+    def arrive(self, _cluster: object, addons: Sequence[Addon], *_rest: object) -> Iterator[Stage]:
+        self.brought = [addon.name for addon in addons]
+        yield self
+        self.done += ["add-ons given up"] if addons else []
 
     def down(self, name: str) -> bool:
         self.done.append(f"down {name}")
@@ -72,9 +90,28 @@ def invoke(*args: str) -> int:
     return left.value.code
 
 
+def given_up(stage: Stage) -> list[str]:
+    """Before a cluster goes down, nothing may be on its way to it any more."""
+    return ["add-ons given up"] if stage.brought else []
+
+
+def test_a_run_brings_what_its_checks_need_and_is_not_there(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = dict.fromkeys(("ai_inference", "pod_autoscaling", "gpu_sharing"))
+    monkeypatch.setattr(checks, "all_checks", lambda: known)
+    invoke("--local", "gpu_sharing")
+    assert (stage.expected, stage.brought) == ([], [])
+    stage.there = {"prometheus"}
+    invoke("--local", "ai_inference", "pod_autoscaling", "gang_scheduling", "--name", "mine")
+    assert set(stage.expected) == {"prometheus", "prometheus-adapter", "metrics-server", "envoy-gateway"}
+    assert set(stage.brought) == set(stage.expected) - {"prometheus"}
+    assert stage.options is not None
+    assert stage.options.arrivals is stage
+    assert stage.done[-2:] == ["add-ons given up", "down mine"]
+
+
 def test_a_local_cluster_is_started_used_and_taken_down(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke("--local", "--name", "mine", "--profile", "vgpu") == 3
-    assert stage.done == ["up mine vgpu", "run", "down mine"]
+    assert stage.done == ["up mine vgpu", "run", *given_up(stage), "down mine"]
     assert stage.owner == os.getpid(), "its end must be the cluster's, whatever ends us"
     assert stage.options is not None
     assert stage.options.kubeconfig == Path("local.kubeconfig")
@@ -85,7 +122,7 @@ def test_a_local_cluster_is_started_used_and_taken_down(stage: Stage, capsys: py
 
 def test_keep_leaves_the_cluster_and_says_how_to_end_it(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     invoke("--local", "--keep")
-    assert stage.done == ["up run default", "run"]
+    assert stage.done == ["up run default", "run", *given_up(stage)]
     assert stage.owner is None
     assert stage.options is not None
     assert stage.options.keep
@@ -95,7 +132,7 @@ def test_keep_leaves_the_cluster_and_says_how_to_end_it(stage: Stage, capsys: py
 def test_a_cluster_that_ran_already_is_left_running(stage: Stage) -> None:
     stage.fresh = False
     invoke("--local")
-    assert stage.done == ["up run default", "run"]
+    assert stage.done == ["up run default", "run", *given_up(stage)]
 
 
 @pytest.mark.parametrize("problem", [UnreachableError("gone"), RuntimeError("bug"), KeyboardInterrupt()])

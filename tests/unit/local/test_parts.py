@@ -26,7 +26,7 @@ def test_an_ordinary_user_gets_the_sudo_line(monkeypatch) -> None:
 
 def test_profiles_without_accelerators_need_no_more_than_kubernetes() -> None:
     plain, full, vgpu = (PROFILES[name] for name in ("plain", "default", "vgpu"))
-    assert parts.image_names(plain) == ["pause", "coredns", "busybox", "agnhost"]
+    assert parts.image_names(plain) == ["pause", "coredns", "busybox", "agnhost", "python"]
     assert "nvidia-device-plugin" not in parts.components(plain)
     assert {"nvidia-device-plugin", "dra-example-driver"} <= set(parts.components(full))
     assert "nvidia-device-plugin" in parts.image_names(vgpu)

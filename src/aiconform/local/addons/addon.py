@@ -54,7 +54,8 @@ class Addon:
         namespaces: where its pods run, for the events that say why it does not become ready.
         limit_s: how long after its objects were applied it is given up.
         companion: a helper of ours on the machine that the add-on works with while the cluster runs (the watcher that
-            turns Node objects into nodes); entered before its objects are applied, left when the cluster ends.
+            turns Node objects into nodes); entered before its objects are applied. It lives in the cluster's own
+            processes and ends with them; it is left only where the installation fails.
     """
 
     name: str

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
 from collections.abc import Callable, Sequence
 
-from aiconform.errors import LocalClusterError
+from aiconform.errors import AiconformError, LocalClusterError
 from aiconform.local import cache, images
-from aiconform.local.addons import causes, imports, manifests, materials
+from aiconform.local.addons import causes, imports, manifests, materials, records
 from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster
@@ -20,6 +21,9 @@ _PAUSE_S = 0.2
 _HOPELESS = re.compile(r"is invalid:|strict decoding error|error parsing|unable to decode")
 _HOPELESS_AFTER = 3
 _IMAGE_PATIENCE_S = 15.0
+
+_LASTING: list[contextlib.ExitStack] = []
+"""Companions that were started; never left, for they end with their cluster, which may outlive this process."""
 
 
 def install_one(cluster: Cluster, addon: Addon, progress: Progress, stopped: Callable[[], bool] = bool) -> None:
@@ -38,7 +42,25 @@ def install_one(cluster: Cluster, addon: Addon, progress: Progress, stopped: Cal
     """
     made = prepare(addon, progress)
     with cache.lock(f"addon-{cluster.name}-{addon.name}", lambda: _tell(progress, addon, "another aiconform")):
-        _Installation(cluster, addon, progress, stopped).run(*made)
+        records.write(cluster.home, addon.name, records.Record(addon.version, records.INSTALLING))
+        try:
+            _Installation(cluster, addon, progress, stopped).run(*made)
+        except AiconformError as error:
+            failed = records.Record(addon.version, records.FAILED, error.message)
+            records.write(cluster.home, addon.name, failed)
+            raise
+        records.write(cluster.home, addon.name, records.Record(addon.version, records.READY))
+
+
+def works(cluster: Cluster, addon: Addon) -> bool:
+    """Whether an add-on of this version is installed and can be used now."""
+    found = records.read(cluster.home).get(addon.name)
+    if found is None or (found.version, found.condition) != (addon.version, records.READY):
+        return False
+    try:
+        return not addon.missing(cluster.api)
+    except ApiError:
+        return False
 
 
 def prepare(addon: Addon, progress: Progress) -> tuple[Materials, list[images.ImageFile]]:
@@ -60,10 +82,14 @@ class _Installation:
     def run(self, made: Materials, archives: Sequence[images.ImageFile]) -> None:
         imports.bring(self._cluster, archives, self._progress)
         begun = time.monotonic()
-        for group in manifests.in_order(self._addon.objects(made)):
-            self._apply(group)
-            self._wait_established(manifests.definitions(group))
-        self._wait_ready()
+        with contextlib.ExitStack() as companions:
+            if self._addon.companion is not None:
+                companions.enter_context(self._addon.companion(self._cluster))
+            for group in manifests.in_order(self._addon.objects(made)):
+                self._apply(group)
+                self._wait_established(manifests.definitions(group))
+            self._wait_ready()
+            _LASTING.append(companions.pop_all())
         seconds = time.monotonic() - begun
         self._progress.finished(f"{self._addon.name} {self._addon.version} ready", f"{seconds:.1f} s")
 

@@ -8,6 +8,7 @@ from aiconform.errors import UsageError
 from aiconform.local.addons.accelerator_exporter import ACCELERATOR_EXPORTER
 from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.envoy_gateway import ENVOY_GATEWAY
+from aiconform.local.addons.kuberay import KUBERAY
 from aiconform.local.addons.kueue import KUEUE
 from aiconform.local.addons.metrics_server import METRICS_SERVER
 from aiconform.local.addons.prometheus import PROMETHEUS
@@ -16,7 +17,7 @@ from aiconform.local.addons.volcano import VOLCANO
 
 ADDONS: Mapping[str, Addon] = {
     addon.name: addon
-    for addon in (PROMETHEUS, ACCELERATOR_EXPORTER, ADAPTER, METRICS_SERVER, ENVOY_GATEWAY, VOLCANO, KUEUE)
+    for addon in (PROMETHEUS, ACCELERATOR_EXPORTER, ADAPTER, METRICS_SERVER, ENVOY_GATEWAY, VOLCANO, KUEUE, KUBERAY)
 }
 """Every add-on, in the order they are installed where nothing else decides."""
 
