@@ -89,6 +89,14 @@ class Api:
         path = f"/{collection}/{metadata['name']}?fieldManager=aiconform&force=true"
         return self._ask("PATCH", path, thing, "application/apply-patch+yaml")
 
+    def refusal(self, path: str, thing: Mapping[str, Any]) -> str:
+        """Why an object would not be created in this collection; empty if it would be. Nothing is stored."""
+        try:
+            self._ask("POST", f"{path}?dryRun=All", thing, "application/json")
+        except ApiError as error:
+            return str(error)
+        return ""
+
     def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None = None, kind: str = "") -> JsonObject:
         answer = json.loads(self._send(verb, path, body, kind))
         if not isinstance(answer, dict):

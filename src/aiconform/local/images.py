@@ -209,6 +209,12 @@ IMAGES: Mapping[str, Image] = {
             ),
             tree=exporter_image.tree,
         ),
+        Image(
+            "kuberay-operator",
+            "quay.io/kuberay/operator:v1.6.1",
+            {"/manager": "kuberay-operator"},
+            Config(("/manager",), user="65532:65532"),
+        ),
     )
 }
 """Every image by its short name."""
