@@ -11,7 +11,7 @@ import json
 import re
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,39 @@ class Api:
     def patch(self, path: str, change: Mapping[str, Any]) -> JsonObject:
         """Change an object by a JSON merge patch (RFC 7396)."""
         return self._ask("PATCH", path, change, "application/merge-patch+json")
+
+    def delete(self, path: str, *, at_once: bool = False) -> None:
+        """Delete an object; one that is gone already is fine. ``at_once``: without a grace period."""
+        options = {"gracePeriodSeconds": 0} if at_once else {}
+        try:
+            self._ask("DELETE", path, options, "application/json")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def changes(self, path: str, version: str, limit_s: float = 60.0) -> Iterator[JsonObject]:
+        """Events of a watch on a list's path, over a connection of its own, until the server or the time ends it.
+
+        Args:
+            path: of the list.
+            version: resourceVersion from which on.
+            limit_s: how long to watch.
+
+        Raises:
+            ApiError: the watch was refused, or the connection broke.
+        """
+        connection = http.client.HTTPSConnection(self._address, context=self._context, timeout=limit_s + 5)
+        try:
+            connection.request("GET", f"{path}?watch=1&resourceVersion={version}&timeoutSeconds={limit_s:.0f}")
+            response = connection.getresponse()
+            if response.status != 200:
+                raise ApiError(response.status, f"watch {path}: {response.status}")
+            while line := response.readline():
+                yield json.loads(line)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise ApiError(0, f"watch {path}: {error!r}") from error
+        finally:
+            connection.close()
 
     def apply(self, thing: Mapping[str, Any]) -> JsonObject:
         """Create or update an object by server-side apply."""

@@ -58,12 +58,14 @@ class Parts:
         images: on every node before it starts, see :mod:`aiconform.local.seed`.
         prepare: sets up simulated accelerators; None: nodes have none.
         versions: names and versions told by ``status``.
+        driver: the accelerators' driver library, which ``prepare`` shows to nodes.
     """
 
     programs: Mapping[str, Path]
     images: tuple[Image, ...]
     prepare: Preparation | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    driver: Path | None = None
 
 
 def write(home: Home, state: ClusterState, specs: Mapping[str, NodeSpec], parts: Parts, listener: int) -> None:
@@ -88,7 +90,7 @@ def write(home: Home, state: ClusterState, specs: Mapping[str, NodeSpec], parts:
     admin = keys.kubeconfig("aiconform-admin", ("system:masters",), url, context=f"aiconform-{home.name}")
     write_atomically(home.kubeconfig, admin)
     for place in state.nodes:
-        launch = _launch(home, place, specs[place.name], keys, parts)
+        launch = launch_of(home, place, specs[place.name], keys, parts)
         if place is control:
             services = (*controlplane.services(place, listener), *launch.services)
             launch = dataclasses.replace(launch, services=services, files=(*launch.files, *controlplane.files(keys)))
@@ -96,7 +98,12 @@ def write(home: Home, state: ClusterState, specs: Mapping[str, NodeSpec], parts:
     home.write(state)
 
 
-def _launch(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, parts: Parts) -> Launch:
+def launch_of(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, parts: Parts) -> Launch:
+    """What a node is told when it starts, without the control plane; its directories, keys and accelerators are made.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     directory = home.node(place.name)
     for name in ("kubelet", "log", "cni", "etcd", "pki", "report", "accelerators"):
         (directory / name).mkdir(parents=True, exist_ok=True)
@@ -107,7 +114,8 @@ def _launch(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, par
         extras = parts.prepare(spec, directory / "accelerators")
     labels = [f"{key}={value}" for key, value in {**spec.labels, **extras.labels}.items()]
     services = node.services(place, labels)
-    files = node.files(home.name, keys, place, machine_id=secrets.token_hex(16))
+    known_as = spec.provider_id or f"aiconform://{home.name}/{place.name}"
+    files = node.files(keys, place, machine_id=secrets.token_hex(16), provider_id=known_as)
     return Launch(
         hostname=spec.name,
         cgroup=f"{home.cgroup.path}/{spec.name}",

@@ -9,11 +9,15 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiconform.errors import LocalClusterError
 from aiconform.local import inspection, parts
 from aiconform.local.api import Api
-from aiconform.local.state import ClusterState, Home
+from aiconform.local.state import ClusterState, Home, NodeState
+
+if TYPE_CHECKING:
+    from aiconform.local.profiles import NodeSpec
 
 DOWN_LIMIT_S = 15.0
 
@@ -59,13 +63,35 @@ class Cluster:
             LocalClusterError: the node does not run.
             UsageError: there is no such node.
         """
-        self.state.node(name)
+        (self.home.read() or self.state).node(name)
         pid = inspection.pids_of(self.home).get(name)
         if pid is None:
             raise LocalClusterError(
                 f"node {name} of local cluster {self.name} does not run", hint="see `aiconform local status`"
             )
         return pid
+
+    def add_node(self, spec: NodeSpec) -> NodeState:
+        """Add a node and wait until it is Ready and its accelerators are advertised.
+
+        Raises:
+            LocalClusterError: it does not come up; nothing is left of it.
+            UsageError: the name cannot be used, or was used before.
+        """
+        from aiconform.local import nodes
+
+        return nodes.add(self, spec)
+
+    def remove_node(self, name: str) -> None:
+        """Remove a node that was added: its processes, files, pods and Node object.
+
+        Raises:
+            LocalClusterError: it does not end.
+            UsageError: there is none, or it belongs to the profile.
+        """
+        from aiconform.local import nodes
+
+        nodes.remove(self, name)
 
     def enter(self, node: str, argv: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
         """Run a command inside a node, with its output captured as text.

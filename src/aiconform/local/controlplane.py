@@ -37,14 +37,15 @@ def api_url(address: str) -> str:
 
 
 class ClusterKeys:
-    """The authorities of one cluster, while ``up`` makes its certificates.
+    """The authorities of one cluster, while certificates are made.
 
     Args:
         control: the control node.
+        authority: of the cluster, if it has one already.
     """
 
-    def __init__(self, control: NodeState) -> None:
-        self.cluster = Authority("kubernetes-ca")
+    def __init__(self, control: NodeState, authority: Authority | None = None) -> None:
+        self.cluster = authority or Authority("kubernetes-ca")
         self._control = control
 
     def kubeconfig(

@@ -26,13 +26,25 @@ def check(nodes: int, proc: Path = Path("/proc")) -> None:
     Raises:
         LocalClusterError: there is not; the hint names the setting.
     """
+    _see(CONTROL_NEEDS + NODE_NEEDS * (nodes - 1), f"a cluster of {nodes} nodes", proc)
+
+
+def check_further_node(proc: Path = Path("/proc")) -> None:
+    """See that there is room for another node of a running cluster.
+
+    Raises:
+        LocalClusterError: there is not; the hint names the setting.
+    """
+    _see(NODE_NEEDS, "another node", proc)
+
+
+def _see(needed: int, what: str, proc: Path) -> None:
     limit = int((proc / "sys/fs/inotify/max_user_instances").read_text())
     used = in_use(proc)
-    needed = CONTROL_NEEDS + NODE_NEEDS * (nodes - 1)
     if used + needed <= limit:
         return
     raise LocalClusterError(
-        f"too few inotify instances: {limit} allowed, {used} in use, a cluster of {nodes} nodes needs {needed}",
+        f"too few inotify instances: {limit} allowed, {used} in use, {what} needs {needed}",
         details=["fs.inotify.max_user_instances counts for all programs of root, other local clusters among them"],
         hint="stop another local cluster, or raise it: sudo sysctl fs.inotify.max_user_instances=1024",
     )

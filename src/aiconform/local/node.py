@@ -89,7 +89,7 @@ def cni_config(node: NodeState) -> str:
     )
 
 
-def kubelet_config(cluster: str, node: NodeState) -> str:
+def kubelet_config(provider_id: str) -> str:
     """Configuration of the kubelet.
 
     Disk pressure is switched off: the disk is the machine's, and its owner decides how full it may be.
@@ -114,7 +114,7 @@ def kubelet_config(cluster: str, node: NodeState) -> str:
             "clusterDomain": DNS_DOMAIN,
             "resolvConf": "/etc/resolv.conf",
             "containerRuntimeEndpoint": f"unix://{SOCKET}",
-            "providerID": f"aiconform://{cluster}/{node.name}",
+            "providerID": provider_id,
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "0%", "imagefs.available": "0%"},
             "imageGCHighThresholdPercent": 100,
             "makeIPTablesUtilChains": False,
@@ -157,8 +157,8 @@ def write_keys(keys: ClusterKeys, node: NodeState, directory: Path) -> None:
     (directory / "ca.crt").write_bytes(keys.cluster.pair.certificate)
 
 
-def files(cluster: str, keys: ClusterKeys, node: NodeState, machine_id: str) -> tuple[File, ...]:
-    """Configuration files of a node."""
+def files(keys: ClusterKeys, node: NodeState, machine_id: str, provider_id: str) -> tuple[File, ...]:
+    """Configuration files of a node; by ``provider_id`` an autoscaler knows it."""
     identity = f"system:node:{node.name}"
     return (
         File("/etc/machine-id", machine_id + "\n"),
@@ -167,7 +167,7 @@ def files(cluster: str, keys: ClusterKeys, node: NodeState, machine_id: str) -> 
         File("/etc/resolv.conf", "# no way out of the local cluster\n"),
         File("/etc/cni/net.d/10-pods.conflist", cni_config(node)),
         File(f"{CONF}/containerd.toml", containerd_config()),
-        File(f"{CONF}/kubelet.json", kubelet_config(cluster, node)),
+        File(f"{CONF}/kubelet.json", kubelet_config(provider_id)),
         File(f"{CONF}/kubelet.kubeconfig", keys.kubeconfig(identity, ("system:nodes",)), mode=0o600),
         File(f"{CONF}/kube-proxy.json", proxy_config(node)),
         File(f"{CONF}/kube-proxy.kubeconfig", keys.kubeconfig("system:kube-proxy"), mode=0o600),

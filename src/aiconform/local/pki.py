@@ -36,28 +36,52 @@ class Pair:
         with os.fdopen(descriptor, "wb") as file:
             file.write(self.key)
 
+    @classmethod
+    def read(cls, directory: Path, name: str) -> Pair:
+        """Load what :meth:`write` stored."""
+        return cls((directory / f"{name}.crt").read_bytes(), (directory / f"{name}.key").read_bytes())
+
 
 class Authority:
     """A certificate authority that lives as long as this object; its key can be kept or dropped."""
 
     def __init__(self, common_name: str) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         now = datetime.datetime.now(datetime.UTC)
-        self._certificate = (
+        certificate = (
             x509.CertificateBuilder()
-            .subject_name(self._name)
-            .issuer_name(self._name)
-            .public_key(self._key.public_key())
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - CLOCK_SLACK)
             .not_valid_after(now + LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(authority=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
         )
-        self.pair = Pair(_pem(self._certificate), _key_pem(self._key))
+        self._take(key, certificate)
+
+    @classmethod
+    def of(cls, pair: Pair) -> Authority:
+        """An authority that was stored.
+
+        Raises:
+            ValueError: the pair is none.
+        """
+        authority = cls.__new__(cls)
+        key = serialization.load_pem_private_key(pair.key, password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ValueError("not a key of ours")  # noqa: TRY004 - a damaged file, not a wrong call
+        authority._take(key, x509.load_pem_x509_certificate(pair.certificate))
+        return authority
+
+    def _take(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+        self._key = key
+        self._name = certificate.subject
+        self.pair = Pair(_pem(certificate), _key_pem(key))
 
     def issue(self, common_name: str, organizations: Iterable[str] = (), names: Iterable[str] = ()) -> Pair:
         """A certificate for client and server use.

@@ -93,12 +93,16 @@ class NodeSpec:
         labels: labels of the Node object from its first registration.
         accelerators: simulated accelerators, if any.
         memory_bytes: memory that the node reports; None is the machine's.
+        provider_id: what an autoscaler knows the node by; empty: a name of ours.
+        pool: the pool that makes it while the cluster runs; empty for a node of the profile.
     """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     accelerators: Accelerators | None = None
     memory_bytes: int | None = None
+    provider_id: str = ""
+    pool: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable
 
 from aiconform.errors import LocalClusterError
 from aiconform.local import inspection
 from aiconform.local.api import Api, ApiError, JsonObject
 from aiconform.local.cluster import Cluster
 from aiconform.local.profiles import CONTROL
+from aiconform.local.state import NodeState
 
 PATIENCE_S = 40.0
 """After this a kubelet whose node is not Ready is started anew: one that registers too slowly gives up for good."""
+
+
+def complete(api: Api, place: NodeState) -> None:
+    """Tell a Node object which pod addresses its node uses; nobody else in this cluster hands them out.
+
+    Raises:
+        ApiError: there is no such Node object yet, or the API server does not answer.
+    """
+    roles = {"node-role.kubernetes.io/control-plane": ""} if place.name == CONTROL else {}  # not for kubelets to say
+    spec = {"podCIDR": place.pod_cidr, "podCIDRs": [place.pod_cidr]}
+    api.patch(f"/api/v1/nodes/{place.name}", {"metadata": {"labels": roles}, "spec": spec})
 
 
 class Registration:
     """The nodes that are still to come. Asked again and again, from one thread.
 
     Args:
-        cluster: the starting cluster.
+        cluster: the cluster.
+        nodes: those to wait for; None: all of a starting cluster.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, nodes: Iterable[NodeState] | None = None) -> None:
         self._cluster = cluster
         self._api = Api(cluster.kubeconfig)
-        self._missing = {node.name for node in cluster.state.nodes}
+        self._places = {node.name: node for node in (cluster.state.nodes if nodes is None else nodes)}
+        self._missing = set(self._places)
         self._incomplete = set(self._missing)
         self._again = time.monotonic() + PATIENCE_S
 
@@ -48,17 +63,10 @@ class Registration:
     def _see(self, node: JsonObject) -> None:
         name = node["metadata"]["name"]
         if name in self._incomplete:
-            self._complete(name)
+            complete(self._api, self._places[name])
             self._incomplete.discard(name)
         if inspection.is_ready(node):
             self._missing.discard(name)
-
-    def _complete(self, name: str) -> None:
-        """Tell the Node object which pod addresses the node uses; nobody else in this cluster hands them out."""
-        cidr = self._cluster.state.node(name).pod_cidr
-        roles = {"node-role.kubernetes.io/control-plane": ""} if name == CONTROL else {}  # not for kubelets to say
-        change = {"metadata": {"labels": roles}, "spec": {"podCIDR": cidr, "podCIDRs": [cidr]}}
-        self._api.patch(f"/api/v1/nodes/{name}", change)
 
     def _restart_kubelets(self) -> None:
         for name in self._missing:

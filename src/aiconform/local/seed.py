@@ -61,6 +61,21 @@ def ensure(made: Parts, progress: Progress) -> Path:
     return target
 
 
+def extend(root: Path, made: Parts, progress: Progress) -> None:
+    """Add images to a containerd root directory of one's own, on which no containerd runs.
+
+    Args:
+        root: what :func:`plant` filled.
+        made: programs, and the images to add.
+        progress: told of each image that is unpacked.
+
+    Raises:
+        LocalClusterError: containerd does not start or an archive is not what it should be.
+    """
+    with tempfile.TemporaryDirectory(prefix="aiconform-") as scratch, _containerd(root, Path(scratch), made):
+        _import(made.images, Path(scratch), made, progress)
+
+
 def plant(seed: Path, root: Path) -> None:
     """Fill a node's containerd root directory.
 

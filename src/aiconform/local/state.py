@@ -42,10 +42,17 @@ def base_directory() -> Path:
 
 @dataclass(frozen=True)
 class NodeState:
-    """A node as the supervisor runs it: its name and its place in the node and pod networks."""
+    """A node as the supervisor runs it: its name and its place in the node and pod networks.
+
+    Attributes:
+        late: it was added while the cluster ran.
+        pool: the pool it was added for, if any.
+    """
 
     name: str
     index: int
+    late: bool = False
+    pool: str = ""
 
     @property
     def address(self) -> str:
@@ -60,7 +67,12 @@ class NodeState:
 
 @dataclass(frozen=True)
 class ClusterState:
-    """The stored description of a running cluster (``cluster.json``)."""
+    """The stored description of a running cluster (``cluster.json``).
+
+    Attributes:
+        retired: names of nodes that were removed; never given again, for what was bound to them lingers.
+        last_index: place in the network that was given last to a node that came later.
+    """
 
     name: str
     profile: str
@@ -69,6 +81,8 @@ class ClusterState:
     created: float
     nodes: tuple[NodeState, ...]
     owner_pid: int | None = None
+    retired: tuple[str, ...] = ()
+    last_index: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def node(self, name: str) -> NodeState:
@@ -142,7 +156,8 @@ class Home:
         """The stored description; None if there is none or it was cut short."""
         try:
             raw = json.loads((self.directory / "cluster.json").read_text())
-            return ClusterState(**{**raw, "nodes": tuple(NodeState(**node) for node in raw["nodes"])})
+            nodes = tuple(NodeState(**node) for node in raw["nodes"])
+            return ClusterState(**{**raw, "nodes": nodes, "retired": tuple(raw.get("retired", ()))})
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
@@ -214,6 +229,16 @@ class Home:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         return ended and removed and not self.directory.exists()
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Keep others from changing the description of the running cluster meanwhile."""
+        descriptor = os.open(self.directory / "changing", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def wait_gone(self, limit_s: float) -> bool:
         """True once no process of the cluster holds the lock any more."""

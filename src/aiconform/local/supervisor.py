@@ -4,7 +4,10 @@
 
     janitor                waits for the supervisor; then, whatever ended it, removes everything
     └── supervisor         starts the nodes, wires them, starts a node again that dies
-        └── node           one per node, see node_init
+        ├── node           one per node, see node_init
+        └── companion      helpers of add-ons, see companions
+
+Nodes come and go while the cluster runs: whoever changes its description (``cluster.json``) sends SIGUSR1.
 
 The janitor and the supervisor watch each other: when the supervisor dies, the janitor cleans up; when the janitor dies,
 the kernel tells the supervisor, which does the same. Until ``up`` says that the cluster is ready, its end ends the
@@ -17,6 +20,7 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,11 +31,17 @@ from typing import Any
 
 from aiconform.errors import AiconformError, LocalClusterError
 from aiconform.local import cgroups, kernel, logs, network
+from aiconform.local.companions import Companions
 from aiconform.local.services import FIRST_DELAY_S, LONGEST_DELAY_S, Log, describe_exit
 from aiconform.local.state import ClusterState, Home, NodeState, write_atomically
 
 READY = b"ready\n"
 """What ``up`` writes when the cluster may outlive it."""
+
+CHANGED = signal.SIGUSR1
+"""Tells the supervisor that the cluster's description or its companions changed."""
+
+GONE_LIMIT_S = 5.0
 
 
 class _NodeProcess:
@@ -64,9 +74,12 @@ class _NodeProcess:
                 self._process.stdin.write(b"network\n")
                 self._process.stdin.flush()
 
-    def kill(self) -> None:
+    def kill(self, wait_s: float = 0.0) -> None:
         """End the node with everything in it."""
         self._process.kill()
+        if wait_s:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(wait_s)
 
     def ended(self) -> str:
         """How the process ended, in words; empty while it runs."""
@@ -110,6 +123,8 @@ class Supervisor:
             self._selector.register(os.pidfd_open(state.owner_pid), selectors.EVENT_READ, self._owner_ended)
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_reader, selectors.EVENT_READ, lambda _: os.read(self._wake_reader, 4096))
+        self._companions = Companions(home, self._log)
+        self._changed = False
         self._stop = False
 
     def run(self) -> None:
@@ -117,17 +132,52 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop_on_signal)
+        signal.signal(CHANGED, self._changed_on_signal)
         signal.set_wakeup_fd(self._wake_writer)
         while not self._stop:
+            if self._changed:
+                self._follow()
             self._start_due()
+            self._companions.start_due()
             for key, _ in self._selector.select(self._pause_s()):
                 key.data(key.fd)
             self._reap()
+            self._companions.reap()
         self._home.ready_file.unlink(missing_ok=True)
 
     def _stop_on_signal(self, number: int, _frame: object) -> None:
         self._log.note(f"stopping: signal {signal.Signals(number).name}")
         self._stop = True
+
+    def _changed_on_signal(self, _number: int, _frame: object) -> None:
+        self._changed = True
+
+    def _follow(self) -> None:
+        """Bring what runs in line with the stored description."""
+        self._changed = False
+        self._companions.read()
+        state = self._home.read()
+        if state is None:
+            return
+        self._state = state
+        wanted = {place.name for place in state.nodes}
+        for node in [node for node in self._nodes if node.state.name not in wanted]:
+            self._nodes.remove(node)
+            self._dismiss(node)
+        known = {node.state.name for node in self._nodes}
+        self._nodes += [_Node(place) for place in state.nodes if place.name not in known]
+
+    def _dismiss(self, node: _Node) -> None:
+        """End a node for good; its logs stay with the cluster's."""
+        if node.process:
+            node.process.kill(GONE_LIMIT_S)
+            node.process.ended()
+        group = cgroups.Group(f"{self._home.cgroup.path}/{node.state.name}")
+        group.kill()
+        group.remove()
+        shutil.rmtree(self._home.node(node.state.name), ignore_errors=True)
+        self._log.note(f"node {node.state.name} was removed")
+        self._write_report()
 
     def _owner_spoke(self, descriptor: int) -> None:
         data = os.read(descriptor, 64)
@@ -146,7 +196,7 @@ class Supervisor:
         self._stop = True
 
     def _pause_s(self) -> float | None:
-        return None if all(node.process for node in self._nodes) else 0.1
+        return None if all(node.process for node in self._nodes) and self._companions.run() else 0.1
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -196,6 +246,9 @@ class Supervisor:
                 network.wire_worker(control.pid, node.pid, node.state)
             if node.pid:
                 network.route_pods(node.pid, node.state, self._state.nodes)
+        for node in self._nodes:
+            if node not in due and node.pid:
+                network.route_pods(node.pid, node.state, [new.state for new in due])
 
     def _reap(self) -> None:
         for node in self._nodes:

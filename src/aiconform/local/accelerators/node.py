@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aiconform.local.accelerators import toolkit
@@ -35,6 +35,11 @@ def node_labels(accelerators: Accelerators) -> Mapping[str, str]:
 def plugin_config_name(accelerators: Accelerators) -> str:
     """Name of the device plugin's configuration for a node."""
     return "exclusive" if accelerators.time_slices == 1 else f"time-sliced-{accelerators.time_slices}"
+
+
+def preparation(cluster: str, driver: Path) -> Callable[[NodeSpec, Path], NodeExtras]:
+    """:func:`node_extras` for the nodes of one cluster, as :class:`aiconform.local.boot.Parts` wants it."""
+    return lambda spec, directory: node_extras(spec, cluster, driver, directory)
 
 
 def node_extras(spec: NodeSpec, cluster: str, driver: Path, directory: Path) -> NodeExtras:
