@@ -172,6 +172,7 @@ class Answers:
     status: Mapping[int, int]
     served: Mapping[str, int]
     order: tuple[str, ...]
+    at_s: tuple[float, ...]
     first_status: int
     first_headers: Mapping[str, str]
     first_body: str
@@ -220,6 +221,7 @@ def _answers(text: str) -> Answers:
         status={int(status): number for status, number in seen["status"].items()},
         served=seen["served"],
         order=tuple(seen["names"][index] for index in seen["order"]),
+        at_s=tuple(at / 1000 for at in seen["at_ms"]),
         first_status=first["status"],
         first_headers=first["headers"],
         first_body=first["body"],

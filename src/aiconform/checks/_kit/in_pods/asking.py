@@ -6,12 +6,13 @@ Usage: asking.py BATCHES END, where BATCHES is a JSON list of objects::
     url       http://address:port/path
     method, headers, body    as sent; body is text
     count     how many requests, one after another (1)
-    settle    first ask until the answer has this status (and, if given, is served by one
-              of ``by``), at most ``within_s`` seconds
+    settle    first ask until ``times`` answers in a row (1) have this ``status``, or one of
+              these, and, if given, are served by one of ``by``; at most ``within_s`` seconds
 
 The result: ``count``; ``status``: how many answers of each status, 0 for none; ``served``: how many by each name in the
-header X-Served-By ("" without one); ``order``: for each request the index of who served it in ``names``; ``first``: the
-first counted answer whole; ``settled_s``: seconds it took to settle, null if it did not.
+header X-Served-By ("" without one); ``order``: for each request the index of who served it in ``names``; ``at_ms``:
+when each was answered, after the first was sent; ``first``: the first counted answer whole; ``settled_s``: seconds it
+took to settle, null if it did not.
 """
 
 from __future__ import annotations
@@ -48,12 +49,17 @@ def settle(batch: dict[str, Any]) -> float | None:
     wanted = batch.get("settle")
     if not wanted:
         return 0.0
+    statuses = wanted["status"] if isinstance(wanted["status"], list) else [wanted["status"]]
     began = time.monotonic()
+    in_a_row = 0
     while time.monotonic() - began < wanted["within_s"]:
         status, by, _, _ = ask(batch)
-        if status == wanted["status"] and (not wanted.get("by") or by in wanted["by"]):
+        as_wanted = status in statuses and (not wanted.get("by") or by in wanted["by"])
+        in_a_row = in_a_row + 1 if as_wanted else 0
+        if in_a_row >= wanted.get("times", 1):
             return round(time.monotonic() - began, 2)
-        time.sleep(0.1)
+        if not as_wanted:
+            time.sleep(0.1)
     return None
 
 
@@ -67,8 +73,10 @@ def run(batch: dict[str, Any]) -> dict[str, Any]:
         "served": {},
         "names": [],
         "order": [],
+        "at_ms": [],
         "settled_s": settled,
     }
+    began = time.monotonic()
     for _ in range(count):
         status, by, headers, text = ask(batch)
         result.setdefault("first", {"status": status, "by": by, "headers": headers, "body": text[:4096]})
@@ -77,6 +85,7 @@ def run(batch: dict[str, Any]) -> dict[str, Any]:
         if by not in result["names"]:
             result["names"].append(by)
         result["order"].append(result["names"].index(by))
+        result["at_ms"].append(round((time.monotonic() - began) * 1000))
     return result
 
 

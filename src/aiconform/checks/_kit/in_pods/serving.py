@@ -105,7 +105,14 @@ class Handler(BaseHTTPRequestHandler):
             "content_type": self.headers.get("Content-Type", ""),
             "body_bytes": len(body),
             "body_sha256": hashlib.sha256(body).hexdigest(),
+            "headers_sha256": self.headers_digest(),
         }
+
+    def headers_digest(self) -> str:
+        """The digest of the headers that ``X-Digest-Of`` names, comma-separated, as ``name:value`` lines."""
+        names = [name for name in self.headers.get("X-Digest-Of", "").split(",") if name]
+        lines = [f"{name}:{','.join(self.headers.get_all(name) or [])}" for name in names]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def send(self, text: str, kind: str) -> None:
         """Send a whole answer."""
