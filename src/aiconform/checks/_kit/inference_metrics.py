@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aiconform.checks._kit import prometheus, prometheus_operator, workloads
+from aiconform.checks._kit import pods, prometheus, prometheus_operator, workloads
 from aiconform.checks._kit.prometheus import Monitoring
 from aiconform.checks._kit.workloads import Batch, Workload
 from aiconform.engine import Context, Series, State, kinds
@@ -58,8 +58,11 @@ async def _running(ctx: Context, workload: Workload, *, other_than: str = "") ->
 
     def one_ready(objects: list[Obj]) -> State:
         names = ", ".join(found["metadata"]["name"] for found in objects)
-        if len(objects) != 1 or objects[0]["metadata"]["uid"] == other_than or not _ready(objects[0]):
+        if len(objects) != 1 or objects[0]["metadata"]["uid"] == other_than:
             return State("waiting", f"pods: {names or 'none'}")
+        if not _ready(objects[0]):
+            state = pods.running(objects)
+            return State("waiting", f"{names} is not ready") if state.outcome == "met" else state
         return State("met", f"{names} is ready on {objects[0]['spec'].get('nodeName')}")
 
     expected = "one pod, another than before, is ready" if other_than else "its pod is ready"
