@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import inspection
+from aiconform.local import blueprint, inspection
 from aiconform.local.cluster import Cluster
 from aiconform.local.images import ImageFile
 from aiconform.progress import Progress
@@ -27,6 +27,7 @@ def bring(cluster: Cluster, images: Iterable[ImageFile], progress: Progress) -> 
     with ThreadPoolExecutor(len(nodes)) as pool:
         for done in [pool.submit(import_on, cluster, node, wanted, progress) for node in nodes]:
             done.result()
+    blueprint.brought(cluster.home, [image.path for image in wanted])
 
 
 def import_on(cluster: Cluster, node: str, images: Iterable[ImageFile], progress: Progress) -> None:
