@@ -114,7 +114,7 @@ def _lines(found: Status) -> list[str]:
                 "kubeconfig": found.kubeconfig,
                 "logs": found.logs,
                 "memory": f"{found.memory_bytes / 2**20:.0f} MiB",
-                "add-ons": ", ".join(f"{name} {version}" for name, version in found.addons.items()) or "none",
+                "add-ons": "; ".join(f"{name} {version}" for name, version in found.addons.items()) or "none",
             }
         ),
         "",

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from aiconform.local import kernel
+from aiconform.local.addons import records
 from aiconform.local.api import Api, ApiError, JsonObject
 from aiconform.local.state import ClusterState, Home
+
+_OWN_NAMESPACES = ("kube-system", "nvidia-device-plugin", "dra-example-driver")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Status:
             ``stale`` (files of a cluster that ended without clean-up) or ``absent``.
         memory_bytes: working set of everything that belongs to it.
         uptime_s: since ``up`` began.
-        addons: names and versions of what is installed in it, as far as its workloads tell.
+        addons: names and versions of what is installed in it; ``(installing)`` or ``(failed)`` where it is not ready.
     """
 
     name: str
@@ -87,6 +90,9 @@ def status(name: str = "default") -> Status:
     except (ApiError, OSError) as error:
         problems.append(str(error))
         condition = "unreachable" if condition == "running" else condition
+    installed = records.read(home)
+    addons |= {addon: _version(record) for addon, record in installed.items()}
+    problems += [f"add-on {addon}: {record.cause}" for addon, record in installed.items() if record.cause]
     nodes = tuple(_node(home, node.name, objects, pids.get(node.name)) for node in state.nodes)
     for node in nodes:
         problems += [
@@ -174,13 +180,16 @@ def _versions(state: ClusterState, objects: list[JsonObject]) -> dict[str, str]:
     return versions
 
 
+def _version(record: records.Record) -> str:
+    return record.version if record.condition == records.READY else f"{record.version} ({record.condition})"
+
+
 def _addons(api: Api) -> dict[str, str]:
-    """Workloads and the tag of their first image; those of users' own namespaces are no add-ons of ours."""
+    """Workloads that every cluster of ours has, and the tag of their first image."""
     found: dict[str, str] = {}
-    for kind in ("deployments", "daemonsets", "statefulsets"):
+    for kind in ("deployments", "daemonsets"):
         for item in api.get(f"/apis/apps/v1/{kind}")["items"]:
-            if item["metadata"]["namespace"] in ("default",):
-                continue
-            image = item["spec"]["template"]["spec"]["containers"][0]["image"]
-            found[item["metadata"]["name"]] = image.partition("@")[0].rpartition(":")[2]
+            if item["metadata"]["namespace"] in _OWN_NAMESPACES:
+                image = item["spec"]["template"]["spec"]["containers"][0]["image"]
+                found[item["metadata"]["name"]] = image.partition("@")[0].rpartition(":")[2]
     return dict(sorted(found.items()))

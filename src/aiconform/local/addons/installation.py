@@ -91,7 +91,7 @@ class _Installation:
             self._wait_ready()
             _LASTING.append(companions.pop_all())
         seconds = time.monotonic() - begun
-        self._progress.finished(f"{self._addon.name} {self._addon.version} ready", f"{seconds:.1f} s")
+        self._progress.finished(f"{self._addon.name} ready", f"{self._addon.version}, {seconds:.1f} s")
 
     def _apply(self, objects: Sequence[Manifest]) -> None:
         """Apply until it is taken: a webhook of the same add-on may be on its way up."""
