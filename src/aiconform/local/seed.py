@@ -7,6 +7,7 @@ the files, which containerd never writes to once they are there, and copies of i
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -21,8 +22,8 @@ from aiconform.local import cache
 from aiconform.local.boot import Image, Parts
 from aiconform.progress import Progress
 
-KEPT = 3
-"""How many image sets stay in the cache; older ones go when a new one is made."""
+KEPT = 6
+"""How many image sets stay in the cache; older ones go when a new one is made. What they share is there once."""
 
 START_LIMIT_S = 30.0
 
@@ -103,18 +104,47 @@ def plant(seed: Path, root: Path) -> None:
         shutil.copy2(database, mine)
 
 
-def _key(made: Parts) -> str:
-    digest = hashlib.sha256(str(made.programs["containerd"]).encode())
+def _facts(made: Parts) -> list[str]:
+    """What decides what is in a set: containerd, and each archive by size and time, to be quick."""
+    facts = [str(made.programs["containerd"])]
     for archive in sorted({image.archive for image in made.images}):
         seen = archive.stat()
-        digest.update(f"{archive} {seen.st_size} {seen.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
+        facts.append(f"{archive} {seen.st_size} {seen.st_mtime_ns}")
+    return facts
+
+
+def _key(made: Parts) -> str:
+    return hashlib.sha256("\n".join(_facts(made)).encode()).hexdigest()[:16]
+
+
+def _list(target: Path) -> Path:
+    """Where it is noted what a set is made of."""
+    return target.with_name(f".{target.name}.list")
 
 
 def _produce(place: Path, made: Parts, progress: Progress) -> None:
+    """Unpack what no set in the cache has yet; the rest are links to the largest set of which all is wanted."""
+    facts = _facts(made)
+    known = _begin_with(place, set(facts))
+    rest = tuple(image for image in made.images if not any(fact.startswith(f"{image.archive} ") for fact in known))
+    extend(place, dataclasses.replace(made, images=rest), progress)
+    directory = cache.directory() / "containerd"
+    _list(directory / place.name).write_text("\n".join(facts))
+
+
+def _begin_with(place: Path, facts: set[str]) -> set[str]:
+    """Start a set from another one; what that was made of, nothing if there is none to start from."""
+    lists = {file: set(file.read_text().splitlines()) for file in (cache.directory() / "containerd").glob(".*.list")}
+    for file, known in sorted(lists.items(), key=lambda item: -len(item[1])):
+        other = file.with_name(file.name.removeprefix(".").removesuffix(".list"))
+        if known <= facts and other.is_dir():
+            with contextlib.suppress(LocalClusterError):  # it may be on its way out
+                os.utime(other)
+                plant(other, place)
+                return known
+    shutil.rmtree(place, ignore_errors=True)
     place.mkdir(mode=0o711)
-    with tempfile.TemporaryDirectory(prefix="aiconform-") as scratch, _containerd(place, Path(scratch), made):
-        _import(made.images, Path(scratch), made, progress)
+    return set()
 
 
 @contextlib.contextmanager
@@ -159,6 +189,7 @@ def _forget_old(directory: Path) -> None:
     """Remove image sets not used for long; clusters that run on them keep their links."""
     sets = sorted((entry for entry in directory.iterdir() if not entry.name.startswith(".")), key=_age)
     for entry in sets[KEPT:]:
+        _list(entry).unlink(missing_ok=True)
         shutil.rmtree(entry, ignore_errors=True)
 
 

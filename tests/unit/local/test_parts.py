@@ -52,6 +52,26 @@ def test_planting_on_no_space_is_told(tmp_path) -> None:
         seed.plant(tmp_path / "seed", tmp_path / "no" / "such" / "place")
 
 
+def test_a_set_of_images_begins_with_the_largest_of_which_all_is_wanted(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sets = tmp_path / "aiconform" / "containerd"
+    for name, made_of in {
+        "small": ["a"],
+        "large": ["a", "b"],
+        "other": ["a", "b", "z"],
+        "gone": ["a", "b", "c"],
+    }.items():
+        if name != "gone":
+            (sets / name).mkdir(parents=True)
+            (sets / name / "from").write_text(name)
+        seed._list(sets / name).write_text("\n".join(made_of))
+    place = tmp_path / "new"
+    assert seed._begin_with(place, {"a", "b", "c"}) == {"a", "b"}
+    assert (place / "from").read_text() == "large"
+    assert seed._begin_with(place, {"x"}) == set()
+    assert list(place.iterdir()) == []
+
+
 @pytest.fixture
 def stateless(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
