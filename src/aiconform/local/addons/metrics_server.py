@@ -26,6 +26,7 @@ CHART = Chart(
     module="sigs.k8s.io/metrics-server",
     path="charts/metrics-server",
     values={
+        "image": {"tag": "v0.9.0"},  # the chart of a release still names the one before
         "defaultArgs": [
             "--cert-dir=/tmp",
             "--kubelet-preferred-address-types=InternalIP",
