@@ -71,11 +71,31 @@ class InLogs(Substitution):
 
 
 @dataclass
+class InText(Substitution):
+    """Replaces what matches a pattern in the answers of one lane whose path has ``path`` in it: metrics by a proxy."""
+
+    lane: str
+    path: str
+    old: str
+    new: str
+    done: int = field(default=0, init=False)
+
+    def response(
+        self, lane: str, request: RequestData, response: ResponseData, body: bytes
+    ) -> tuple[ResponseData, bytes]:
+        if lane != self.lane or self.path not in request.path:
+            return response, body
+        changed = re.sub(self.old.encode(), self.new.encode(), body)
+        self.done += changed != body
+        return response, changed
+
+
+@dataclass
 class Both(Substitution):
     """Two substitutions at once."""
 
-    first: InJson | InLogs
-    second: InJson | InLogs
+    first: InJson | InLogs | InText
+    second: InJson | InLogs | InText
 
     @property
     def lane(self) -> str:

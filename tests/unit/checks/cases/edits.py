@@ -1,0 +1,30 @@
+"""Changes to objects that several requirements' cases use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Obj = dict[str, Any]
+
+
+def bound(pod: Obj) -> None:
+    """A pod that was given a node."""
+    pod.get("spec", {})["nodeName"] = "gpu-0"
+
+
+def pending(pod: Obj) -> None:
+    """A pod that waits."""
+    pod.get("spec", {}).pop("nodeName", None)
+    pod["status"] = {"phase": "Pending"}
+
+
+def condition(kind: str, status: str, reason: str = "Changed") -> Callable[[Obj], None]:
+    """A condition of another status."""
+
+    def edit(obj: Obj) -> None:
+        for found in obj.get("status", {}).get("conditions") or []:
+            if found.get("type") == kind:
+                found["status"], found["reason"] = status, reason
+
+    return edit
