@@ -72,13 +72,16 @@ async def accepted_class(ctx: Context) -> Class:
     seen = await ctx.until(
         Target(kinds.GATEWAY_CLASS), some_accepted, expected="a GatewayClass is accepted by its controller", within_s=60
     )
-    chosen = next(found for found in seen if _accepted(found))
-    try:
-        said = await _definitions(ctx)
-    except RefusedError as refused:
-        said = {"Gateway API": f"not readable: {refused.reason}"}
-    ctx.expect(f"{API} is served", ", ".join(said.values()), ok=True, figures=said)
-    return Class(chosen["metadata"]["name"], str(chosen["spec"]["controllerName"]))
+    found = next(item for item in seen if _accepted(item))
+    chosen = Class(found["metadata"]["name"], str(found["spec"]["controllerName"]))
+    release = await _release(ctx)
+    ctx.expect(
+        f"{API} is served",
+        f"Gateway API {release}",
+        ok=True,
+        figures={"GatewayClass": chosen.name, "controller": chosen.controller, "Gateway API": release},
+    )
+    return chosen
 
 
 def some_accepted(objects: list[Obj]) -> State:
@@ -87,20 +90,18 @@ def some_accepted(objects: list[Obj]) -> State:
         return State("nothing", "no GatewayClass")
     for found in objects:
         if _accepted(found):
-            name, controller = found["metadata"]["name"], str(found["spec"]["controllerName"])
-            return State(
-                "met",
-                f"{name} is accepted by {controller}",
-                (("GatewayClass", name), ("controller", controller)),
-            )
-    return State("waiting", "; ".join(f"{_name(found)}: {_words(found, 'Accepted')}" for found in objects))
+            return State("met", f"{found['metadata']['name']} is accepted by {found['spec']['controllerName']}")
+    return State("waiting", "; ".join(f"{found['metadata']['name']}: {_words(found, 'Accepted')}" for found in objects))
 
 
-async def _definitions(ctx: Context) -> dict[str, str]:
-    """Which release of the Gateway API is installed, as its definitions say."""
-    found = await ctx.read_named(kinds.CUSTOM_RESOURCE_DEFINITION, "gatewayclasses.gateway.networking.k8s.io")
+async def _release(ctx: Context) -> str:
+    """Which release and channel of the Gateway API is installed, as its definitions say."""
+    try:
+        found = await ctx.read_named(kinds.CUSTOM_RESOURCE_DEFINITION, "gatewayclasses.gateway.networking.k8s.io")
+    except RefusedError as refused:
+        return f"not readable: {refused.reason}"
     said = found["metadata"].get("annotations") or {}
-    return {"Gateway API": said.get(_BUNDLE, "not named"), "channel": said.get(_CHANNEL, "not named")}
+    return f"{said.get(_BUNDLE, 'release not named')}, {said.get(_CHANNEL, 'not named')} channel"
 
 
 async def create(ctx: Context, hint: str, of: Class) -> Gateway:
@@ -140,7 +141,7 @@ def programmed(objects: list[Obj]) -> State:
         return State("blocked" if said.get("reason") in _NOT_OURS else "waiting", observed)
     if not addresses:
         return State("blocked", f"{observed}; no address")
-    return State("met", f"{observed}; address {', '.join(addresses)}", (("address", addresses[0]),))
+    return State("met", f"{observed}; address {', '.join(addresses)}")
 
 
 async def route(
@@ -208,8 +209,8 @@ def resolved(gateway: Gateway) -> Condition:
         parent = _parent(objects[0], gateway)
         met = _true(parent, "Accepted") and _true(parent, "ResolvedRefs")
         observed = f"{_words(parent, 'Accepted')}; {_words(parent, 'ResolvedRefs')}"
-        figures = (("generation", str(objects[0]["metadata"].get("generation"))),)
-        return State("met" if met else "waiting", observed, figures)
+        generation = objects[0]["metadata"].get("generation")
+        return State("met" if met else "waiting", f"{observed}, of generation {generation}" if met else observed)
 
     return condition
 
@@ -258,7 +259,3 @@ def _words(found: Obj, kind: str) -> str:
     if said["status"] == "True":
         return f"{kind}=True"
     return f"{kind}={said['status']} {said.get('reason', '')}: {said.get('message', '')}"
-
-
-def _name(found: Obj) -> str:
-    return str(found["metadata"]["name"])

@@ -129,7 +129,6 @@ def all_by(ctx: Context, seen: Answers, backend: str, *, what: str, plotted: boo
         f"{what}: {count} of {count} answers are 200 from {backend}",
         told(seen),
         ok=seen.settled_s is not None and seen.status == {200: count} and seen.served == {backend: count},
-        figures=_settled(seen),
         series=_shares(ctx, seen, backend, percent=100) if plotted else (),
     )
 
@@ -157,7 +156,6 @@ def shared(ctx: Context, seen: Answers, major: str, minor: str, *, percent: int)
         figures={
             "asked": f"{100 - percent}/{percent}",
             "measured": f"{100 - 100 * took / count:.1f}/{100 * took / count:.1f}",
-            **_settled(seen),
         },
         series=_shares(ctx, seen, minor, percent=percent),
     )
@@ -172,6 +170,8 @@ def told(seen: Answers) -> str:
         words.append(seen.first_body)
     if seen.settled_s is None:
         words.append(f"not as wanted {IN_A_ROW} times in a row within {SETTLE_S} s")
+    elif seen.settled_s:
+        words.append(f"first {IN_A_ROW} like these after {seen.settled_s:g} s")
     return "; ".join(words)
 
 
@@ -182,7 +182,6 @@ def _none_by(ctx: Context, seen: Answers, statuses: Sequence[int], what: str) ->
         f"{what}: {count} of {count} answers are {' or '.join(map(str, statuses))}, from no backend",
         told(seen),
         ok=seen.settled_s is not None and seen.served == {"": count} and right == count,
-        figures=_settled(seen),
     )
 
 
@@ -198,7 +197,3 @@ def _shares(ctx: Context, seen: Answers, backend: str, *, percent: int) -> tuple
         points.append((max(0.0, round(start + seen.at_s[number - 1], 3)), round(share, 2)))
     wanted = tuple((at, float(percent)) for at, _ in points)
     return (Series("share of the challenger", "%", tuple(points)), Series("target", "%", wanted))
-
-
-def _settled(seen: Answers) -> dict[str, str]:
-    return {"settled after": f"{seen.settled_s:g} s"} if seen.settled_s else {}

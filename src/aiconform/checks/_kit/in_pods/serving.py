@@ -1,8 +1,8 @@
 """Answers like an inference server: every path is served, requests are counted, a queue can be told its length.
 
-Usage: serving.py NAME PORT. ``/metrics`` in the Prometheus text format; ``/healthz``; ``/set?queue=N``; and
-``/burn?seconds=N``, which keeps a CPU busy. Everything else, by any method, is an inference request and says who served
-it and what arrived.
+Usage: serving.py NAME PORT. ``/metrics`` in the Prometheus text format; ``/healthz``; ``/set?queue=N``; ``/hide``,
+after which the queue is not told until it is set again; and ``/burn?seconds=N``, which keeps a CPU busy. Everything else, by
+any method, is an inference request and says who served it and what arrived.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Counters:
         self.requests = 0
         self.seconds = 0.0
         self.buckets = [0] * len(BUCKETS)
-        self.queue = 0.0
+        self.queue: float | None = 0.0
         self.started = time.time()
 
     def served(self, seconds: float) -> None:
@@ -54,13 +54,16 @@ class Counters:
                 f'inference_request_duration_seconds_bucket{{{label},le="+Inf"}} {self.requests}',
                 f"inference_request_duration_seconds_sum{{{label}}} {self.seconds:.6f}",
                 f"inference_request_duration_seconds_count{{{label}}} {self.requests}",
-                "# HELP inference_queue_depth Requests waiting to be served.",
-                "# TYPE inference_queue_depth gauge",
-                f"inference_queue_depth{{{label}}} {self.queue:g}",
                 "# HELP process_start_time_seconds When this process began.",
                 "# TYPE process_start_time_seconds gauge",
                 f"process_start_time_seconds {self.started:.3f}",
             ]
+            if self.queue is not None:
+                lines += [
+                    "# HELP inference_queue_depth Requests waiting to be served.",
+                    "# TYPE inference_queue_depth gauge",
+                    f"inference_queue_depth{{{label}}} {self.queue:g}",
+                ]
         return "\n".join(lines) + "\n"
 
 
@@ -68,6 +71,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body leave together: else the body waits for the headers' acknowledgement
     counters = Counters()
     name = ""
 
@@ -84,6 +88,9 @@ class Handler(BaseHTTPRequestHandler):
         elif parts.path == "/set":
             self.counters.queue = float(asked["queue"])
             self.send(json.dumps({"queue": self.counters.queue}), "application/json")
+        elif parts.path == "/hide":
+            self.counters.queue = None
+            self.send(json.dumps({"queue": None}), "application/json")
         elif parts.path == "/burn":
             threading.Thread(target=burn, args=(float(asked["seconds"]),), daemon=True).start()
             self.send(json.dumps({"burning_s": float(asked["seconds"])}), "application/json")
