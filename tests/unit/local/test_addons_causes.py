@@ -55,7 +55,7 @@ def test_the_last_warnings_newest_first() -> None:
     ]
     found = causes.warnings(events)
     assert found[0] == "pod p: R6: m"
-    assert len(found) == 5
+    assert len(found) == 4
 
 
 class FakeApi:

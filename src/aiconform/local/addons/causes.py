@@ -7,8 +7,8 @@ from typing import Any
 
 from aiconform.local.api import Api, ApiError
 
-_EVENTS = 5
-_LENGTH = 300
+_EVENTS = 4
+_LENGTH = 240
 
 NEVER_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"})
 """Reasons of containers whose image is not there; nothing on a local cluster can bring it."""
@@ -26,7 +26,7 @@ def causes(api: Api, namespaces: Iterable[str]) -> list[str]:
             continue
         found += [reason for pod in pods for reason in unready(pod)]
         found += warnings(events)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def unready(pod: dict[str, Any]) -> list[str]:

@@ -101,7 +101,7 @@ class _Installation:
         while refusal := self._refusal(text):
             refused += any(_HOPELESS.search(line) for line in refusal)
             if time.monotonic() > deadline or refused >= _HOPELESS_AFTER:
-                raise self._failure("could not be applied", refusal)
+                raise self._failure("cannot be applied", refusal)
             _tell(self._progress, self._addon, refusal[-1])
             time.sleep(_PAUSE_S * 5)
 
@@ -138,7 +138,7 @@ class _Installation:
             now = time.monotonic()
             lost_since = (lost_since or now) if self._lost() else None
             if now - begun > limit_s or (lost_since is not None and now - lost_since > _IMAGE_PATIENCE_S):
-                raise self._failure(f"did not become ready within {now - begun:.0f} s", still)
+                raise self._failure(f"is not ready after {now - begun:.0f} s", [f"missing: {each}" for each in still])
             time.sleep(_PAUSE_S)
 
     def _asked(self, missing: Callable[[], list[str]]) -> list[str]:
@@ -163,11 +163,10 @@ class _Installation:
         if self._stopped():
             raise LocalClusterError(f"{self._addon.name}: given up, the cluster goes down")
 
-    def _failure(self, what: str, missing: Sequence[str]) -> LocalClusterError:
-        reasons = causes.causes(self._api, self._addon.namespaces)
+    def _failure(self, what: str, details: Sequence[str]) -> LocalClusterError:
         return LocalClusterError(
             f"{self._addon.name} {what}",
-            details=[*(f"missing: {each}" for each in missing), *reasons],
+            details=[*details, *causes.causes(self._api, self._addon.namespaces)],
             hint=f"aiconform local kubectl --name {self._cluster.name} -- get pods,events --all-namespaces",
         )
 
