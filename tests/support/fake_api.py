@@ -68,6 +68,8 @@ class FakeApi:
             return _json(201, self.objects[path])
         if request.method == "DELETE":
             return await self._delete(request)
+        if request.method == "PATCH":
+            return await self._patch(request)
         plural = request.path.rsplit("/", 1)[-1]
         if plural in _KINDS:
             api_version, kind = _KINDS[plural]
@@ -77,6 +79,15 @@ class FakeApi:
         if request.path in self.objects:
             return _json(200, self.objects[request.path])
         return not_found(request.path.rsplit("/", 1)[-1])
+
+    async def _patch(self, request: RawRequest) -> RawAnswer:
+        obj, change = self.objects.get(request.path), json.loads(request.body or b"{}")
+        if obj is None or request.headers["Content-Type"] != "application/merge-patch+json":
+            return not_found(request.path.rsplit("/", 1)[-1])
+        if change["metadata"]["uid"] != obj["metadata"]["uid"]:
+            return _json(409, {"kind": "Status", "apiVersion": "v1", "reason": "Conflict", "message": "uid"})
+        await self._put(request.path, {**obj, **{k: v for k, v in change.items() if k != "metadata"}}, "MODIFIED")
+        return _json(200, self.objects[request.path])
 
     async def _delete(self, request: RawRequest) -> RawAnswer:
         obj = self.objects.get(request.path)
