@@ -159,13 +159,15 @@ class Context(Asking):
                 if state.outcome not in ("met", "wrong"):
                     await self._lane.pause(every_s, limit=limit, waiting_for=expected)
         except TimeUp:
-            state = State(state.outcome, f"{state.observed}, and nothing better within {within_s:g} s", state.figures)
+            late = f"{state.observed}, and nothing better within {within_s:g} s"
+            state = State(state.outcome, late, state.figures, state.series)
         took = self._lane.now - start
         if state.outcome == "met":
-            self._note(expected, f"{state.observed} ({took:.1f} s)", "passed", figures=state.figures)
+            observed = f"{state.observed} ({took:.1f} s)"
+            self._note(expected, observed, "passed", figures=state.figures, series=state.series)
             return state
-        undecided = state.outcome in ("blocked", "nothing")
-        self._note(expected, state.observed, "undecided" if undecided else "failed", state.observed)
+        outcome: Outcome = "undecided" if state.outcome in ("blocked", "nothing") else "failed"
+        self._note(expected, state.observed, outcome, state.observed, series=state.series)
         raise StopProbe
 
     async def hold(self, sample: Sample, *, expected: str, during_s: float, every_s: float = 1.0) -> State:
@@ -183,14 +185,14 @@ class Context(Asking):
                 took = self._lane.now - start
                 self.tell(expected, state.observed, took, during_s)
                 if state.outcome != "met":
-                    undecided = state.outcome in ("blocked", "nothing")
+                    outcome: Outcome = "undecided" if state.outcome in ("blocked", "nothing") else "failed"
                     observed = f"{state.observed} after {took:.1f} s"
-                    self._note(expected, observed, "undecided" if undecided else "failed", figures=state.figures)
+                    self._note(expected, observed, outcome, figures=state.figures, series=state.series)
                     raise StopProbe
                 await self._lane.pause(every_s, limit=start + during_s, waiting_for=expected)
         except TimeUp:
             observed = f"{state.observed}, in each of {samples} samples over {self._lane.now - start:.0f} s"
-            self._note(expected, observed, "passed", figures=state.figures, window_s=during_s)
+            self._note(expected, observed, "passed", figures=state.figures, series=state.series, window_s=during_s)
             return state
 
     async def until_gone(self, handle: Handle, *, within_s: float) -> None:

@@ -41,6 +41,7 @@ SERVICE = Kind("v1", "Service", "services")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+HORIZONTAL_POD_AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 RUNTIME_CLASS = Kind("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", namespaced=False)
 DEVICE_CLASS = Kind("resource.k8s.io/v1", "DeviceClass", "deviceclasses", namespaced=False)
 RESOURCE_SLICE = Kind("resource.k8s.io/v1", "ResourceSlice", "resourceslices", namespaced=False)
@@ -55,6 +56,14 @@ GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 PROMETHEUS = Kind("monitoring.coreos.com/v1", "Prometheus", "prometheuses")
 SERVICE_MONITOR = Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors")
+JOB = Kind("batch/v1", "Job", "jobs")
+VOLCANO_JOB = Kind("batch.volcano.sh/v1alpha1", "Job", "jobs")
+POD_GROUP = Kind("scheduling.volcano.sh/v1beta1", "PodGroup", "podgroups")
+TOPOLOGY = Kind("kueue.x-k8s.io/v1beta2", "Topology", "topologies", namespaced=False)
+RESOURCE_FLAVOR = Kind("kueue.x-k8s.io/v1beta2", "ResourceFlavor", "resourceflavors", namespaced=False)
+CLUSTER_QUEUE = Kind("kueue.x-k8s.io/v1beta2", "ClusterQueue", "clusterqueues", namespaced=False)
+LOCAL_QUEUE = Kind("kueue.x-k8s.io/v1beta2", "LocalQueue", "localqueues")
+WORKLOAD = Kind("kueue.x-k8s.io/v1beta2", "Workload", "workloads")
 
 _KNOWN = {
     (kind.api_version, kind.kind): kind
@@ -67,6 +76,7 @@ _KNOWN = {
         EVENT,
         DAEMON_SET,
         DEPLOYMENT,
+        HORIZONTAL_POD_AUTOSCALER,
         RUNTIME_CLASS,
         DEVICE_CLASS,
         RESOURCE_SLICE,
@@ -79,6 +89,14 @@ _KNOWN = {
         HTTP_ROUTE,
         PROMETHEUS,
         SERVICE_MONITOR,
+        JOB,
+        VOLCANO_JOB,
+        POD_GROUP,
+        TOPOLOGY,
+        RESOURCE_FLAVOR,
+        CLUSTER_QUEUE,
+        LOCAL_QUEUE,
+        WORKLOAD,
     )
 }
 

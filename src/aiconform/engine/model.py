@@ -69,12 +69,14 @@ class State:
 
     ``met``: the condition holds. ``waiting``: not yet. ``wrong``: it can no longer hold, and the cluster is at fault.
     ``blocked``: not yet, for a reason that says nothing about the requirement (an image cannot be pulled); a wait that
-    ends so is undecided, not failed. ``nothing``: there is nothing to look at.
+    ends so is undecided, not failed. ``nothing``: there is nothing to look at. ``series`` is what was seen until then,
+    drawn on the page where a poll or hold ends with this state, whatever its outcome.
     """
 
     outcome: Literal["met", "waiting", "wrong", "blocked", "nothing"]
     observed: str
     figures: tuple[tuple[str, str], ...] = ()
+    series: tuple[Series, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Answers like an inference server: every path is served, requests are counted, a queue can be told its length.
 
 Usage: serving.py NAME PORT. ``/metrics`` in the Prometheus text format; ``/healthz``; ``/set?queue=N``; ``/hide``,
-after which the queue is not told until it is set again; and ``/burn?seconds=N``, which keeps a CPU busy. Everything else, by
-any method, is an inference request and says who served it and what arrived.
+after which the queue is not told until it is set again; and ``/burn?seconds=N``, which keeps a CPU busy. Everything
+else, by any method, is an inference request and says who served it and what arrived.
 """
 
 from __future__ import annotations

@@ -1,0 +1,236 @@
+"""A workload with accelerators under a HorizontalPodAutoscaler: where it runs, what is asked, and what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiconform.checks._kit import pods, workloads
+from aiconform.checks._kit.workloads import Workload
+from aiconform.engine import AcceleratorNode, Context, Facts, Handle, Series, State, Unmet, kinds, needs
+
+Obj = dict[str, Any]
+
+MAXIMUM = 2
+PERIOD_S = 15
+"""Upstream's default time between two looks of the autoscaler."""
+STEADY_S = 2 * PERIOD_S + 3
+LOOK_S = 2.0
+
+
+def nodes(facts: Facts) -> list[AcceleratorNode]:
+    """The nodes that the workload could run on, the one that is used first: exclusive accelerators before shares."""
+    fitting = [found for found in facts.accelerators if found.allocatable >= MAXIMUM]
+    return sorted(fitting, key=lambda found: not needs.exclusive(found))
+
+
+def room(facts: Facts) -> Unmet | None:
+    """Some node offers two accelerators: with one, no second replica can ever run."""
+    if nodes(facts):
+        return None
+    offered = "; ".join(f"{a.allocatable} {a.resource} on {a.node}" for a in facts.accelerators)
+    return Unmet("not run", f"needs a node with two accelerators; the nodes offer {offered or 'none that is known'}")
+
+
+def holds(facts: Facts) -> frozenset[str]:
+    """The accelerators of the node that is used."""
+    return frozenset(found.lock for found in nodes(facts)[:1])
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A workload, its autoscaler, and the node that both are for."""
+
+    workload: Workload
+    autoscaler: Handle
+    node: AcceleratorNode
+
+
+async def serve(ctx: Context, hint: str) -> tuple[Workload, AcceleratorNode, str]:
+    """Create the workload with one replica that holds one accelerator; returns the pod's name too."""
+    chosen = nodes(ctx.facts)[0]
+    hostname = chosen.label["kubernetes.io/hostname"]
+    limits = {chosen.resource: "1"}
+    workload = await workloads.serve(ctx, hint, node=hostname, limits=limits, requests={"cpu": "100m"})
+    [pod] = await running(ctx, workload, chosen, 1)
+    return workload, chosen, pod
+
+
+async def running(ctx: Context, workload: Workload, chosen: AcceleratorNode, number: int) -> list[str]:
+    """Wait until exactly so many pods are ready on the node, each with one accelerator; returns their names."""
+
+    def ready(objects: list[Obj]) -> State:
+        there = [found for found in objects if not found["metadata"].get("deletionTimestamp")]
+        good = [found for found in there if is_ready(found) and _granted(found, chosen) == 1]
+        names = ", ".join(found["metadata"]["name"] for found in good)
+        if len(good) == len(there) == number:
+            return State("met", f"{names} on {chosen.node}, one {chosen.resource} each")
+        trouble = pods.running(there) if there else State("waiting", "")
+        if trouble.outcome in ("blocked", "wrong"):
+            return trouble
+        return State("waiting", f"{len(good)} of {number} ready: {names or 'none'}")
+
+    expected = f"{number} pod(s) run on {chosen.node}, each with one {chosen.resource}"
+    target = workloads.pods_of(ctx, workload)
+    found = await ctx.until(target, ready, expected=expected, within_s=120)
+    return [pod["metadata"]["name"] for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+
+def is_ready(pod: Obj) -> bool:
+    """Whether a pod runs and says that it is ready."""
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+
+
+def _granted(pod: Obj, chosen: AcceleratorNode) -> int:
+    if pod["spec"].get("nodeName") != chosen.node:
+        return 0
+    limits = [container["resources"].get("limits") or {} for container in pod["spec"]["containers"]]
+    return sum(int(one.get(chosen.resource, "0")) for one in limits)
+
+
+async def autoscaler(ctx: Context, workload: Workload, metric: Obj) -> Handle:
+    """Create a HorizontalPodAutoscaler for the workload: one to two replicas, up and down without delay."""
+    at_once = {"stabilizationWindowSeconds": 0}
+    return await ctx.create(
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": workload.app},
+            "spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload.deployment.name},
+                "minReplicas": 1,
+                "maxReplicas": MAXIMUM,
+                "metrics": [metric],
+                "behavior": {
+                    "scaleUp": {**at_once, "policies": [{"type": "Pods", "value": 4, "periodSeconds": 1}]},
+                    "scaleDown": {**at_once, "policies": [{"type": "Percent", "value": 100, "periodSeconds": 1}]},
+                },
+            },
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the autoscaler and its workload say at one moment; ``metric`` is None where there is none."""
+
+    desired: int
+    ready: int
+    metric: float | None
+    conditions: dict[str, tuple[str, str]]
+    said: str = ""
+
+    @property
+    def active(self) -> str:
+        """Whether the autoscaler can work with its metric, with its own reason."""
+        return " ".join(self.conditions.get("ScalingActive", ("not told", ""))).strip()
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        metric = f"metric {self.metric:g}" if self.metric is not None else f"no metric{self.said and f' ({self.said})'}"
+        return f"{metric}, {self.desired} desired, {self.ready} ready, ScalingActive {self.active}"
+
+
+Judge = Callable[[Look], State]
+Sample = Callable[[], Awaitable[State]]
+Metric = Callable[[Obj], Awaitable[tuple[float | None, str]]]
+"""Asks for the metric itself, given the autoscaler: its value, or None with the reason."""
+
+
+@dataclass
+class Watcher:
+    """Looks at the autoscaler again and again, and keeps what it saw for a plot.
+
+    Attributes:
+        ctx: the probe's context.
+        scaled: what is looked at.
+        metric: asks for the metric itself.
+        name: of the metric, for the plot.
+        unit: of the metric.
+        target: what the autoscaler aims at.
+    """
+
+    ctx: Context
+    scaled: Scaled
+    metric: Metric
+    name: str
+    unit: str
+    target: float
+    _seen: list[tuple[float, Look]] = field(default_factory=list)
+
+    def sample(self, judge: Judge) -> Sample:
+        """A sample for polls and holds, judged so."""
+
+        async def look() -> State:
+            found = await self.look()
+            state = judge(found)
+            return State(state.outcome, state.observed, state.figures, self.series())
+
+        return look
+
+    async def look(self) -> Look:
+        """What is there now."""
+        hpa = await self.ctx.read(self.scaled.autoscaler)
+        deployment = await self.ctx.read(self.scaled.workload.deployment)
+        value, said = await self.metric(hpa)
+        status = hpa.get("status") or {}
+        found = Look(
+            desired=int(status.get("desiredReplicas") or 0),
+            ready=int((deployment.get("status") or {}).get("readyReplicas") or 0),
+            metric=value,
+            conditions={c["type"]: (c["status"], c.get("reason", "")) for c in status.get("conditions") or ()},
+            said=said,
+        )
+        self._seen.append((self.ctx.now, found))
+        return found
+
+    def series(self) -> tuple[Series, ...]:
+        """What was seen so far."""
+        at = [moment for moment, _ in self._seen]
+        metric = tuple((moment, look.metric) for moment, look in self._seen if look.metric is not None)
+        return (
+            Series(self.name, self.unit, metric),
+            Series(f"target of {self.name}", self.unit, ((at[0], self.target), (at[-1], self.target))),
+            Series("desired replicas", "replicas", tuple((moment, look.desired) for moment, look in self._seen)),
+            Series("ready replicas", "replicas", tuple((moment, look.ready) for moment, look in self._seen)),
+            Series("maximum of replicas", "replicas", ((at[0], MAXIMUM), (at[-1], MAXIMUM))),
+        )
+
+
+def wants(replicas: int) -> Judge:
+    """The autoscaler works with its metric and wants so many replicas, and they are ready."""
+
+    def judge(look: Look) -> State:
+        good = look.active.startswith("True") and look.desired == look.ready == replicas
+        return State("met" if good else "waiting", look.text)
+
+    return judge
+
+
+def asks_for(replicas: int) -> Judge:
+    """The autoscaler works with its metric and wants so many replicas, whether they are there or not."""
+
+    def judge(look: Look) -> State:
+        good = look.active.startswith("True") and look.desired == replicas
+        return State("met" if good else "waiting", look.text)
+
+    return judge
+
+
+async def told_by_event(ctx: Context, scaled: Scaled, size: int, metric: str) -> None:
+    """The autoscaler's own event says the new size and names the metric."""
+
+    async def look() -> State:
+        events = await ctx.list(kinds.EVENT, ctx.namespace)
+        notes = [
+            str(event.get("note", ""))
+            for event in events
+            if (event.get("regarding") or {}).get("uid") == scaled.autoscaler.uid
+        ]
+        named = [note for note in notes if f"New size: {size}" in note and metric in note]
+        return State("met" if named else "waiting", named[0] if named else "; ".join(notes) or "no event")
+
+    await ctx.poll(look, expected=f"an event of the autoscaler says size {size} and names {metric}", within_s=30)

@@ -1,0 +1,205 @@
+"""The queue of an inference service as a custom metric, which a HorizontalPodAutoscaler follows."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from aiconform.checks._kit import autoscale, prometheus_operator, workloads
+from aiconform.checks._kit.autoscale import MAXIMUM, Look, Scaled, Watcher
+from aiconform.checks._kit.inference_metrics import QUEUE
+from aiconform.checks._kit.workloads import Workload
+from aiconform.engine import AcceleratorNode, Context, Facts, RefusedError, State, Unmet, kinds
+
+Obj = dict[str, Any]
+
+GROUP = "custom.metrics.k8s.io"
+TARGET = 5
+NAME = "queue per pod"
+UNIT = "requests"
+_QUANTITY = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)([mk]?)")
+_FACTORS = {"m": 0.001, "": 1.0, "k": 1000.0}
+
+
+def served(facts: Facts) -> Unmet | None:
+    """Custom metrics are served, and Prometheus Operator is there to collect the metric of our own workload."""
+    if _version(facts) is None:
+        hint = "install a metrics adapter, such as Prometheus Adapter"
+        return Unmet("not run", f"the API server does not serve {GROUP}: {hint}")
+    if prometheus_operator.API not in facts.groups:
+        why = "without Prometheus Operator the check cannot have its workload's metric collected"
+        return Unmet("not run", f"the API server does not serve {prometheus_operator.API}: {why}")
+    return None
+
+
+def _version(facts: Facts) -> str | None:
+    versions = (f"{GROUP}/v1beta2", f"{GROUP}/v1beta1")
+    return next((version for version in versions if version in facts.groups), None)
+
+
+async def service(ctx: Context) -> tuple[Workload, AcceleratorNode]:
+    """Create the workload with one replica, and have its metrics collected."""
+    monitoring = await prometheus_operator.find(ctx)
+    workload, chosen, pod = await autoscale.serve(ctx, "queue")
+    await tell(ctx, [pod], 7)
+    selector = {workloads.APP_LABEL: workload.app}
+    await ctx.create(prometheus_operator.monitor(monitoring, ctx.name("monitor"), workloads.PORT_NAME, selector))
+    return workload, chosen
+
+
+async def tell(ctx: Context, pods: list[str], queue: int | None) -> None:
+    """Tell pods how long their queue is; None: tell it no longer."""
+    for pod in pods:
+        proxy = kinds.POD.path(ctx.namespace, f"{pod}:{workloads.PORT}", "proxy")
+        if queue is None:
+            answer = await ctx.get(f"{proxy}/hide")
+        else:
+            answer = await ctx.get(f"{proxy}/set", query={"queue": str(queue)})
+        told = "no length" if queue is None else str(queue)
+        ctx.expect(f"{pod} takes {told} for its queue", str(answer.get("queue")), ok=answer.get("queue") == queue)
+
+
+async def values(ctx: Context, workload: Workload) -> tuple[dict[str, float], str]:
+    """The metric by pod as the custom metrics API answers it; empty with the reason where it does not."""
+    path = f"/apis/{_version(ctx.facts)}/namespaces/{ctx.namespace}/pods/*/{QUEUE}"
+    selector = f"{workloads.APP_LABEL}={workload.app}"
+    try:
+        body = await ctx.get(path, query={"labelSelector": selector})
+    except RefusedError as refused:
+        return {}, f"{refused.status} {refused.message or refused.reason}".strip()
+    found = {item["describedObject"]["name"]: quantity(str(item["value"])) for item in body.get("items") or ()}
+    return found, "" if found else "an empty list"
+
+
+def quantity(text: str) -> float:
+    """A Kubernetes quantity of a metric: ``7``, ``2500m``, ``1k``; not a number where it is none of these."""
+    found = _QUANTITY.fullmatch(text)
+    return float(found.group(1)) * _FACTORS[found.group(2)] if found else float("nan")
+
+
+async def answered(ctx: Context, workload: Workload, *, told: int, within_s: float) -> None:
+    """The API answers what the pod was told."""
+
+    async def look() -> State:
+        found, why = await values(ctx, workload)
+        if not found:
+            return State("nothing", f"no value: {why}")
+        observed = ", ".join(f"{pod}: {value:g}" for pod, value in found.items())
+        return State("met" if list(found.values()) == [told] else "waiting", observed)
+
+    await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} of the pod with {told}", within_s=within_s)
+
+
+async def scaled(ctx: Context) -> Scaled:
+    """Create the autoscaler, and see that it works with the metric and wants one replica for an empty queue."""
+    workload, chosen = ctx.memo["queue"]
+    target = {"type": "AverageValue", "averageValue": str(TARGET)}
+    metric = {"type": "Pods", "pods": {"metric": {"name": QUEUE}, "target": target}}
+    made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), chosen)
+    watched = watcher(ctx, made)
+    await ctx.poll(
+        watched.sample(autoscale.wants(1)),
+        expected="with an empty queue the autoscaler works and wants one replica",
+        within_s=120,
+        every_s=autoscale.LOOK_S,
+    )
+    return made
+
+
+def watcher(ctx: Context, made: Scaled) -> Watcher:
+    """Looks at the autoscaler and, by itself, at the metric."""
+
+    async def metric(_hpa: Obj) -> tuple[float | None, str]:
+        found, why = await values(ctx, made.workload)
+        return (sum(found.values()) / len(found), "") if found else (None, why)
+
+    return Watcher(ctx, made, metric, NAME, UNIT, TARGET)
+
+
+async def pods_now(ctx: Context, made: Scaled) -> list[str]:
+    """The workload's pods."""
+    found = await ctx.list(kinds.POD, ctx.namespace, labels={workloads.APP_LABEL: made.workload.app})
+    return [pod["metadata"]["name"] for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+
+async def grow(ctx: Context, made: Scaled) -> None:
+    """A queue of twice the target makes the second replica run."""
+    [first] = await pods_now(ctx, made)
+    await tell(ctx, [first], 2 * TARGET)
+    watched = watcher(ctx, made)
+    await ctx.poll(
+        watched.sample(autoscale.wants(MAXIMUM)),
+        expected=f"a queue of {2 * TARGET} makes it {MAXIMUM} replicas, with {TARGET} as the target for each",
+        within_s=300,
+        every_s=autoscale.LOOK_S,
+    )
+    pods = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
+    await autoscale.told_by_event(ctx, made, MAXIMUM, QUEUE)
+    await ctx.show([made.autoscaler, made.workload.deployment])
+    ctx.memo["first"] = first
+    others = [pod for pod in pods if pod != first]
+    ctx.expect("the first pod still runs beside the new one", ", ".join(pods), ok=first in pods and len(others) == 1)
+
+
+async def stays(ctx: Context, made: Scaled) -> None:
+    """At the target nothing changes for two periods."""
+
+    def judge(look: Look) -> State:
+        if look.metric is None or not look.active.startswith("True"):
+            return State("nothing", look.text)
+        at_target = look.metric * MAXIMUM == 2 * TARGET
+        return State("met" if at_target and look.desired == MAXIMUM else "wrong", look.text)
+
+    expected = f"a queue of {TARGET} per pod, the target, keeps it {MAXIMUM} for {autoscale.STEADY_S} s"
+    watched = watcher(ctx, made)
+    await ctx.poll(watched.sample(judge), expected="the queue is at the target", within_s=30)
+    await ctx.hold(watched.sample(judge), expected=expected, during_s=autoscale.STEADY_S, every_s=autoscale.LOOK_S)
+
+
+async def capped(ctx: Context, made: Scaled) -> None:
+    """However long the queue, there are never more than the maximum, and the autoscaler says that it is limited."""
+    await tell(ctx, [ctx.memo["first"]], 40 * TARGET)
+    watched = watcher(ctx, made)
+
+    def limited(look: Look) -> State:
+        said = " ".join(look.conditions.get("ScalingLimited", ("not told", "")))
+        observed = f"{look.text}, ScalingLimited {said}"
+        if look.desired > MAXIMUM:
+            return State("wrong", observed)
+        return State("met" if said == "True TooManyReplicas" else "waiting", observed)
+
+    expected = f"a queue of {40 * TARGET} is more than {MAXIMUM} replicas can take, and the autoscaler says so"
+    await ctx.poll(watched.sample(limited), expected=expected, within_s=120, every_s=autoscale.LOOK_S)
+    still = f"it stays {MAXIMUM} for {autoscale.PERIOD_S + 3} s"
+    await ctx.hold(watched.sample(limited), expected=still, during_s=autoscale.PERIOD_S + 3, every_s=autoscale.LOOK_S)
+
+
+async def blind(ctx: Context, made: Scaled) -> None:
+    """Without the metric the autoscaler says so and changes nothing."""
+    await tell(ctx, await pods_now(ctx, made), None)
+    watched = watcher(ctx, made)
+
+    def lost(look: Look) -> State:
+        if look.desired != MAXIMUM or look.ready != MAXIMUM:
+            return State("wrong", look.text)
+        gone = look.metric is None and look.active.startswith("False")
+        return State("met" if gone else "waiting", look.text)
+
+    expected = "the API answers the metric no more, and the autoscaler says that it cannot work (ScalingActive False)"
+    await ctx.poll(watched.sample(lost), expected=expected, within_s=180, every_s=autoscale.LOOK_S)
+    still = f"nothing changes for {autoscale.STEADY_S} s"
+    await ctx.hold(watched.sample(lost), expected=still, during_s=autoscale.STEADY_S, every_s=autoscale.LOOK_S)
+
+
+async def shrink(ctx: Context, made: Scaled) -> None:
+    """An empty queue brings it back to one replica."""
+    await tell(ctx, await pods_now(ctx, made), 0)
+    watched = watcher(ctx, made)
+    await ctx.poll(
+        watched.sample(autoscale.wants(1)),
+        expected="an empty queue brings it back to one replica",
+        within_s=420,
+        every_s=autoscale.LOOK_S,
+    )
+    await autoscale.running(ctx, made.workload, made.node, 1)
+    await autoscale.told_by_event(ctx, made, 1, "metric")

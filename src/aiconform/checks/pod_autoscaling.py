@@ -1,0 +1,68 @@
+"""Workloads that hold accelerators follow their own metric up and down, as far as accelerators go (KAR-0057)."""
+
+from __future__ import annotations
+
+from aiconform.checks._kit import autoscale, autoscale_queue
+from aiconform.engine import Check, Context
+
+CHECK = Check(
+    "pod_autoscaling",
+    needs=(autoscale.room, autoscale_queue.served),
+    holds=autoscale.holds,
+    limits=(
+        "The metric is the queue of a small server of our own, which is told its length; no model is served.",
+        "Replicas ask for accelerators by their device plugin; replicas with resource claims are not tried.",
+        "How fast an autoscaler should be is not judged: only what it does in the end.",
+    ),
+)
+
+
+@CHECK.positive(
+    "the queue of a pod with an accelerator is served as a custom metric",
+    fails_if="the API answers another value than the pod was told",
+    timeout_s=540,
+)
+async def answered(ctx: Context) -> None:
+    workload, node = ctx.memo["queue"] = await autoscale_queue.service(ctx)
+    await autoscale_queue.answered(ctx, workload, told=7, within_s=300)
+    [pod] = await autoscale.running(ctx, workload, node, 1)
+    await autoscale_queue.tell(ctx, [pod], 0)
+    await autoscale_queue.answered(ctx, workload, told=0, within_s=60)
+
+
+@CHECK.positive(
+    "a longer queue brings a second replica, which runs with an accelerator of its own",
+    fails_if="it stays one replica, the second does not run, or no event names the metric",
+    after=answered,
+    timeout_s=600,
+)
+async def grows(ctx: Context) -> None:
+    ctx.memo["scaled"] = await autoscale_queue.scaled(ctx)
+    await autoscale_queue.grow(ctx, ctx.memo["scaled"])
+
+
+@CHECK.negative("at the target nothing changes", fails_if="another number of replicas is wanted", control=grows)
+async def steady(ctx: Context) -> None:
+    await autoscale_queue.stays(ctx, ctx.memo["scaled"])
+
+
+@CHECK.negative(
+    "never more replicas than the maximum", fails_if="more are wanted, however long the queue", control=grows
+)
+async def at_most(ctx: Context) -> None:
+    await autoscale_queue.capped(ctx, ctx.memo["scaled"])
+
+
+@CHECK.negative(
+    "without its metric the autoscaler changes nothing and says so",
+    fails_if="it scales on a metric that nobody answers, or calls itself active",
+    control=grows,
+    timeout_s=300,
+)
+async def blind(ctx: Context) -> None:
+    await autoscale_queue.blind(ctx, ctx.memo["scaled"])
+
+
+@CHECK.recovery("an empty queue brings it back to one replica", fails_if="it stays at two", after=grows, timeout_s=600)
+async def shrinks(ctx: Context) -> None:
+    await autoscale_queue.shrink(ctx, ctx.memo["scaled"])
