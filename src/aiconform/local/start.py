@@ -100,11 +100,19 @@ def up(
 
 
 def _add(cluster: Cluster, addons: Sequence[Addon], progress: Progress) -> None:
-    """Install add-ons one after the other; again where they are installed already, which repairs what was broken."""
-    from aiconform.local.addons import installation
+    """Install add-ons, those that are installed already too: that repairs what was broken."""
+    if not addons:
+        return
+    from aiconform.local.addons.arrivals import Arrivals
 
-    for addon in addons:
-        installation.install_one(cluster, addon, progress)
+    with Arrivals(cluster, addons, {}, progress) as arrivals:
+        failed = arrivals.wait()
+    if failed:
+        raise LocalClusterError(
+            f"local cluster {cluster.name!r} runs, but without {', '.join(failed)}",
+            details=list(failed.values()),
+            hint=f"aiconform local kubectl --name {cluster.name} -- get pods,events --all-namespaces",
+        )
 
 
 def _running(home: Home, wanted: Profile) -> Cluster | None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from aiconform.cli.local import local
-from aiconform.errors import LocalClusterError
-from aiconform.local import inspection, parts, registration, seed
+from aiconform.errors import LocalClusterError, UsageError
+from aiconform.local import build, inspection, parts, registration, seed, start
+from aiconform.local.addons import records, registry
 from aiconform.local.api import ApiError
+from aiconform.local.images import IMAGES
 from aiconform.local.inspection import NodeStatus, ServiceStatus, Status
 from aiconform.local.profiles import PROFILES
 from aiconform.local.state import ClusterState, Home, NodeState
@@ -105,6 +109,73 @@ def test_down_of_nothing_is_no_failure(stateless) -> None:
     done = CliRunner().invoke(local, ["down"])
     assert done.exit_code == 0
     assert "there is none" in done.stderr
+
+
+def test_up_installs_what_is_named_with_what_that_requires(stateless, monkeypatch) -> None:
+    asked: dict = {}
+
+    def up(_name, _profile, _screen, *, port, addons):
+        asked.update(port=port, addons=[addon.name for addon in addons])
+        return SimpleNamespace(fresh=True, kubeconfig="there")
+
+    monkeypatch.setattr(start, "up", up)
+    done = CliRunner().invoke(local, ["up", "--with", "prometheus-adapter, volcano"])
+    assert done.exit_code == 0
+    assert asked["addons"] == ["prometheus", "prometheus-adapter", "volcano"]
+    CliRunner().invoke(local, ["up", "--with", "all"])
+    assert sorted(asked["addons"]) == sorted(registry.ADDONS)
+    CliRunner().invoke(local, ["up"])
+    assert asked["addons"] == []
+
+
+def test_an_unknown_add_on_is_told_with_those_there_are(stateless) -> None:
+    done = CliRunner().invoke(local, ["up", "--with", "nonsense"])
+    assert isinstance(done.exception, UsageError)
+    assert "volcano" in done.exception.hint
+
+
+def test_requirements_bring_the_add_ons_in_order_and_all_of_them_exist() -> None:
+    every = registry.for_requirements(registry.FOR_REQUIREMENT)
+    places = {addon.name: number for number, addon in enumerate(every)}
+    assert all(places[needed] < places[addon.name] for addon in every for needed in addon.requires)
+    assert registry.for_requirements(["dra_support"]) == ()
+    assert [addon.name for addon in registry.for_requirements(["ai_service_metrics"])] == ["prometheus"]
+
+
+def test_what_an_add_on_needs_is_in_the_tables() -> None:
+    for addon in registry.ADDONS.values():
+        assert set(addon.images) <= set(IMAGES), addon.name
+        build.components_of(addon.programs)
+        build.components_of(program for name in addon.images for program in IMAGES[name].programs.values())
+
+
+def test_an_add_on_is_built_when_its_programs_and_trees_are(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    addon = next(each for each in registry.ADDONS.values() if each.name == "volcano")
+    assert not parts.built(addon)
+    build.place(build.COMPONENTS["volcano"]).mkdir(parents=True)
+    assert parts.built(addon)
+    with_tree = dataclasses.replace(addon, images=("python",))
+    assert not parts.built(with_tree)
+    (tmp_path / "aiconform" / "images" / "python-1").mkdir(parents=True)
+    (tmp_path / "aiconform" / "images" / "python-1" / "image.tar").touch()
+    assert parts.built(with_tree)
+
+
+def test_status_names_add_ons_and_why_one_failed(stateless, monkeypatch, tmp_path) -> None:
+    home = Home.of("x")
+    home.directory.mkdir(parents=True)
+    home.ready_file.touch()
+    home.kubeconfig.touch()
+    home.write(ClusterState("x", "default", 1, "b", 1.0, ()))
+    records.write(home, "kueue", records.Record("v1", records.READY))
+    records.write(home, "volcano", records.Record("v2", records.FAILED, "no image"))
+    monkeypatch.setattr(Home, "alive", lambda _home: True)
+    monkeypatch.setattr(inspection, "Api", lambda _config: FakeApi())
+    monkeypatch.setattr(type(home.cgroup), "memory_bytes", lambda _group: 0)
+    found = inspection.status("x")
+    assert found.addons == {"kueue": "v1", "volcano": "v2 (failed)"}
+    assert found.problems == ("add-on volcano: no image",)
 
 
 def test_kubectl_without_a_cluster_says_how_to_get_one(stateless) -> None:

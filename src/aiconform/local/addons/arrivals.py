@@ -6,6 +6,8 @@ ready. What one add-on comes to costs nobody but the requirements that need it.
 
 from __future__ import annotations
 
+import concurrent.futures
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,8 @@ from aiconform.progress import Progress
 SIDE_BY_SIDE = 3
 """How many installations run at once; more would only make each of them slower than its limits think."""
 
+_LOOK_S = 0.5
+_NICE = 10
 _STOP_LIMIT_S = 30.0
 _LENGTH = 900
 
@@ -105,6 +109,11 @@ class Arrivals:
 
     def wait(self) -> dict[str, str]:
         """Wait for all of them, without a run; why each that did not come did not."""
+        while late := [coming for coming in self._coming.values() if not coming.ready.done()]:
+            done = len(self._coming) - len(late)
+            states = ", ".join(f"{coming.addon.name}: {coming.state}" for coming in late)
+            self._progress.update("installing add-ons", done, len(self._coming), states)
+            concurrent.futures.wait([coming.ready for coming in late], _LOOK_S, concurrent.futures.FIRST_COMPLETED)
         return {name: why for name, coming in self._coming.items() if (why := coming.ready.result())}
 
     def _of(self, requirement: str) -> list[_Coming]:
@@ -119,6 +128,7 @@ class Arrivals:
         thread.start()
 
     def _build_all(self) -> None:
+        os.nice(_NICE)  # this thread's, and inherited by the builds: checks are timed, builds are not
         for coming in self._coming.values():
             coming.built.set_result(self._why_not(lambda coming=coming: self._build(coming)))  # type: ignore[misc]
 
