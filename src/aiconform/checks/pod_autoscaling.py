@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import autoscale, autoscale_queue
+from aiconform.checks._kit import autoscale, autoscale_cpu, autoscale_queue
 from aiconform.engine import Check, Context
 
 CHECK = Check(
@@ -66,3 +66,29 @@ async def blind(ctx: Context) -> None:
 @CHECK.recovery("an empty queue brings it back to one replica", fails_if="it stays at two", after=grows, timeout_s=600)
 async def shrinks(ctx: Context) -> None:
     await autoscale_queue.shrink(ctx, ctx.memo["scaled"])
+
+
+@CHECK.positive(
+    "on CPU use a second replica is asked for, too",
+    fails_if="CPU use is unknown, or a busy pod brings no second replica",
+    needs=(autoscale_cpu.served,),
+    timeout_s=600,
+)
+async def busy(ctx: Context) -> None:
+    await autoscale_cpu.clear(ctx)
+    ctx.memo["on cpu"] = await autoscale_cpu.scaled(ctx)
+    await autoscale_cpu.burn(ctx, ctx.memo["on cpu"])
+
+
+@CHECK.negative(
+    "a replica for which no accelerator is left waits",
+    fails_if="it is given a node although every accelerator is taken",
+    control=busy,
+)
+async def no_room(ctx: Context) -> None:
+    await autoscale_cpu.waits(ctx, ctx.memo["on cpu"])
+
+
+@CHECK.recovery("it runs once an accelerator is free", fails_if="it goes on waiting", after=no_room)
+async def room_appears(ctx: Context) -> None:
+    await autoscale_cpu.starts(ctx, ctx.memo["on cpu"])

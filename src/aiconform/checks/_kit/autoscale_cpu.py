@@ -1,0 +1,149 @@
+"""An autoscaler that wants a replica for which no accelerator is left: what the scheduler does, and what then helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiconform.checks._kit import autoscale, pods, script, workloads
+from aiconform.checks._kit.autoscale import MAXIMUM, Scaled, Watcher
+from aiconform.engine import Context, Facts, Handle, State, Unmet, kinds
+
+Obj = dict[str, Any]
+
+METRICS = "metrics.k8s.io/v1beta1"
+TARGET = 50
+NAME = "CPU use"
+UNIT = "% of the request"
+BURN_S = 300
+WINDOW_S = 20
+
+
+def served(facts: Facts) -> Unmet | None:
+    """CPU metrics are served."""
+    if METRICS in facts.groups:
+        return None
+    return Unmet("not run", f"the API server does not serve {METRICS}: install metrics-server")
+
+
+async def clear(ctx: Context) -> None:
+    """Remove the workload that follows its queue, and see its accelerators come back."""
+    if "queue" not in ctx.memo:
+        return
+    workload = ctx.memo["queue"][0]
+    if "scaled" in ctx.memo:
+        await ctx.delete(ctx.memo["scaled"].autoscaler)
+    await ctx.delete(workload.deployment)
+
+    def gone(objects: list[Obj]) -> State:
+        return State("waiting" if objects else "met", f"{len(objects)} pods left")
+
+    target = workloads.pods_of(ctx, workload)
+    await ctx.until(target, gone, expected=f"the pods of {workload.app} go away", within_s=90)
+
+
+async def scaled(ctx: Context) -> Scaled:
+    """Leave one accelerator on the node, and give it to a workload that is scaled on CPU use."""
+    chosen = autoscale.nodes(ctx.facts)[0]
+    ctx.memo["filler"] = await _fill(ctx, chosen.allocatable - 1)
+    workload, chosen, pod = await autoscale.serve(ctx, "cpu")
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": _target()}}
+    made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), chosen)
+    watched = watcher(ctx, made)
+    await ctx.poll(
+        watched.sample(autoscale.wants(1)),
+        expected="an idle pod keeps it one replica, and its CPU use is known",
+        within_s=180,
+        every_s=autoscale.LOOK_S,
+    )
+    ctx.memo["burning"] = pod
+    return made
+
+
+def _target() -> Obj:
+    return {"type": "Utilization", "averageUtilization": TARGET}
+
+
+async def _fill(ctx: Context, number: int) -> Handle:
+    chosen = autoscale.nodes(ctx.facts)[0]
+    run = script.script(ctx)
+    container = pods.Container("filler", run, limits={chosen.resource: str(number)})
+    manifest = pods.pod(ctx, "filler", container, node=chosen.label["kubernetes.io/hostname"])
+    filler = await ctx.create(manifest)
+    expected = f"a pod holds {number} of {chosen.allocatable} {chosen.resource} on {chosen.node}"
+    await ctx.until(filler, pods.running, expected=expected, within_s=90)
+    return filler
+
+
+def watcher(ctx: Context, made: Scaled) -> Watcher:
+    """Looks at the autoscaler, and at the CPU use as it sees it."""
+
+    async def metric(hpa: Obj) -> tuple[float | None, str]:
+        for one in (hpa.get("status") or {}).get("currentMetrics") or ():
+            value = ((one.get("resource") or {}).get("current") or {}).get("averageUtilization")
+            if value is not None:
+                return float(value), ""
+        return None, "the autoscaler knows no CPU use"
+
+    return Watcher(ctx, made, metric, NAME, UNIT, TARGET)
+
+
+async def burn(ctx: Context, made: Scaled) -> None:
+    """A busy pod makes the autoscaler ask for a second replica."""
+    proxy = kinds.POD.path(ctx.namespace, f"{ctx.memo['burning']}:{workloads.PORT}", "proxy")
+    answer = await ctx.get(f"{proxy}/burn", query={"seconds": str(BURN_S)})
+    said = str(answer.get("burning_s"))
+    ctx.expect(f"the pod keeps a CPU busy for {BURN_S} s", said, ok=answer.get("burning_s") == BURN_S)
+    watched = watcher(ctx, made)
+    await ctx.poll(
+        watched.sample(autoscale.asks_for(MAXIMUM)),
+        expected=f"CPU use over {TARGET} % of the request makes it ask for {MAXIMUM} replicas",
+        within_s=240,
+        every_s=autoscale.LOOK_S,
+    )
+    await autoscale.told_by_event(ctx, made, MAXIMUM, "cpu")
+
+
+async def waits(ctx: Context, made: Scaled) -> None:
+    """The second pod stays pending, and the scheduler says for want of what."""
+    second = await _second(ctx, made)
+    refused = pods.refused_for("Insufficient", made.node.resource)
+    await ctx.until(second, refused, expected=f"it is refused for want of {made.node.resource}", within_s=60)
+    await ctx.never(second, pods.started, expected=f"no node for {WINDOW_S} s", during_s=WINDOW_S)
+    watched = watcher(ctx, made)
+    await ctx.poll(
+        watched.sample(autoscale.asks_for(MAXIMUM)),
+        expected=f"the autoscaler still asks for {MAXIMUM}",
+        within_s=30,
+        every_s=autoscale.LOOK_S,
+    )
+    await ctx.show([made.autoscaler, made.workload.deployment])
+    ctx.memo["second"] = second
+
+
+async def _second(ctx: Context, made: Scaled) -> Handle:
+    """The pod beside the one that was there before."""
+
+    def two(objects: list[Obj]) -> State:
+        names = ", ".join(found["metadata"]["name"] for found in objects)
+        return State("met" if len(objects) == MAXIMUM else "waiting", f"{len(objects)} pods: {names}")
+
+    found = await ctx.until(
+        workloads.pods_of(ctx, made.workload), two, expected=f"the workload has {MAXIMUM} pods", within_s=60
+    )
+    [new] = [pod["metadata"] for pod in found if pod["metadata"]["name"] != ctx.memo["burning"]]
+    return Handle(kinds.POD, new["namespace"], new["name"], new["uid"])
+
+
+async def starts(ctx: Context, made: Scaled) -> None:
+    """Once an accelerator is free the second pod runs."""
+    await ctx.delete(ctx.memo["filler"])
+    watched = watcher(ctx, made)
+    await ctx.poll(
+        watched.sample(autoscale.wants(MAXIMUM)),
+        expected=f"both of {MAXIMUM} replicas are ready",
+        within_s=90,
+        every_s=autoscale.LOOK_S,
+    )
+    names = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
+    waited = ctx.memo["second"].name
+    ctx.expect("the pod that waited is one of them", ", ".join(names), ok=waited in names)
