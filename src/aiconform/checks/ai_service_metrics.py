@@ -43,12 +43,12 @@ async def unmonitored(ctx: Context) -> None:
     "with a ServiceMonitor its pod becomes a target that is up",
     fails_if="up of its job is not 1, or is of another pod",
     after=serving,
-    timeout_s=400,
+    timeout_s=330,
 )
 async def discovered(ctx: Context) -> None:
     monitoring, service = ctx.memo["monitoring"], ctx.memo["service"]
     await ctx.create(inference_metrics.monitor_for(ctx, monitoring, service))
-    await inference_metrics.target_up(ctx, monitoring, service, within_s=360)
+    await inference_metrics.target_up(ctx, monitoring, service, within_s=300)
 
 
 @CHECK.positive(
@@ -83,5 +83,5 @@ async def unwatched(ctx: Context) -> None:
 async def resumed(ctx: Context) -> None:
     monitoring = ctx.memo["monitoring"]
     service = await inference_metrics.replace_pod(ctx, ctx.memo["service"])
-    await inference_metrics.target_up(ctx, monitoring, service, within_s=180)
+    await inference_metrics.target_up(ctx, monitoring, service, within_s=120)
     await inference_metrics.count(ctx, monitoring, service, waves=(5,))

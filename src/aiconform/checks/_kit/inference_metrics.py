@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,8 @@ REQUESTS = "inference_requests_total"
 DURATION = "inference_request_duration_seconds"
 QUEUE = "inference_queue_depth"
 WINDOW_S = 10
+COLLECTED_S = 45
+"""Within which a value is collected: the monitor asks for it every second."""
 SETTLED_S = 5
 """How long a count must stay what it is: several collections."""
 
@@ -91,22 +93,26 @@ def monitor_for(ctx: Context, monitoring: Monitoring, made: Service) -> Obj:
 async def never_collected(ctx: Context, monitoring: Monitoring, made: Service) -> None:
     """For a whole window Prometheus has no series of its job, while the pod serves its metrics."""
     look = prometheus.absent(ctx, monitoring, f'{{job="{made.job}"}}')
-    await ctx.hold(look, expected=f"no series of job {made.job} for {WINDOW_S} s", during_s=WINDOW_S)
+    await ctx.hold(look, expected=f'no series of {{job="{made.job}"}} for {WINDOW_S} s', during_s=WINDOW_S)
     said = await own_metrics(ctx, made)
-    ctx.expect("meanwhile the pod serves its metrics", f"{REQUESTS} {said.get(REQUESTS)}", ok=REQUESTS in said)
+    ctx.expect("meanwhile the pod serves its metrics", f"{REQUESTS} {_number(said)}", ok=REQUESTS in said)
 
 
 async def target_up(ctx: Context, monitoring: Monitoring, made: Service, *, within_s: float) -> None:
     """The job has one target, this pod, and it is up."""
     namespace = made.workload.service.namespace
+    start = ctx.now
 
     async def look() -> State:
         found = await prometheus.query(ctx, monitoring, f'up{{job="{made.job}"}}')
         observed = "; ".join(f"up of {one.labels.get('pod', 'no pod')} is {one.value:g}" for one in found)
         where = [(one.labels.get("namespace"), one.labels.get("pod"), one.value) for one in found]
-        return State("met" if where == [(namespace, made.pod, 1.0)] else "waiting", observed or "no target of the job")
+        if where != [(namespace, made.pod, 1.0)]:
+            return State("waiting", observed or "no target of the job")
+        return State("met", observed, (("target up after", f"{ctx.now - start:.1f} s"),))
 
-    await ctx.poll(look, expected=f"up of job {made.job} is 1, for pod {made.pod} alone", within_s=within_s)
+    expected = f'up{{job="{made.job}"}} is 1, for pod {made.pod} alone'
+    await ctx.poll(look, expected=expected, within_s=within_s)
 
 
 async def ask(ctx: Context, made: Service, number: int, *, already: int) -> None:
@@ -117,12 +123,17 @@ async def ask(ctx: Context, made: Service, number: int, *, already: int) -> None
     seen = (await workloads.ask(ctx, "client", [batch]))["requests"]
     ctx.expect(
         f"{number} requests are answered 200 by {made.workload.app}",
-        f"statuses {dict(seen.status)}, answered by {dict(seen.served)}",
+        "; ".join(f"{times} times {status}" for status, times in seen.status.items())
+        + f", answered by {', '.join(name or 'somebody else' for name in seen.served)}",
         ok=seen.status == {200: number} and seen.served == {made.workload.app: number},
     )
     said = await own_metrics(ctx, made)
     total = already + number
-    ctx.expect(f"the pod itself has counted {total}", f"{said.get(REQUESTS)}", ok=said.get(REQUESTS) == total)
+    ctx.expect(f"the pod itself has counted {total}", _number(said), ok=said.get(REQUESTS) == total)
+
+
+def _number(said: Mapping[str, float]) -> str:
+    return f"{said[REQUESTS]:g}" if REQUESTS in said else "nothing"
 
 
 async def count(ctx: Context, monitoring: Monitoring, made: Service, *, waves: Sequence[int]) -> None:
@@ -131,12 +142,12 @@ async def count(ctx: Context, monitoring: Monitoring, made: Service, *, waves: S
     query = made.of_pod(REQUESTS)
     total = 0
     look = prometheus.equal(ctx, monitoring, query, 0, points=points, never_more=True)
-    await ctx.poll(look, expected="before any request Prometheus has 0", within_s=60)
+    await ctx.poll(look, expected=f"before any request {query} is 0", within_s=COLLECTED_S)
     for number in waves:
         await ask(ctx, made, number, already=total)
         total += number
         look = prometheus.equal(ctx, monitoring, query, total, points=points, never_more=True)
-        await ctx.poll(look, expected=f"Prometheus has exactly {total} requests", within_s=90, every_s=0.5)
+        await ctx.poll(look, expected=f"Prometheus has exactly {total}", within_s=COLLECTED_S, every_s=0.5)
     await ctx.hold(look, expected=f"it stays {total} for {SETTLED_S} s", during_s=SETTLED_S)
     durations = await prometheus.query(ctx, monitoring, made.of_pod(f"{DURATION}_count"))
     ctx.expect(
@@ -162,7 +173,7 @@ async def follow_queue(ctx: Context, monitoring: Monitoring, made: Service, *, d
         seen = (await workloads.ask(ctx, "setter", [Batch("set", f"{root}/set?queue={depth}")]))["set"]
         ctx.expect(f"the queue is told to be {depth}", f"{seen.first_status}", ok=seen.first_status == 200)
         look = prometheus.equal(ctx, monitoring, made.of_pod(QUEUE), depth, points=points)
-        await ctx.poll(look, expected=f"{QUEUE} is {depth}", within_s=90, every_s=0.5)
+        await ctx.poll(look, expected=f"{made.of_pod(QUEUE)} is {depth}", within_s=COLLECTED_S, every_s=0.5)
     ctx.expect(
         f"the queue's depth was followed: {', '.join(map(str, depths))}",
         f"{points[-1][1]:g} at the end",

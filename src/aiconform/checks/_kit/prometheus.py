@@ -60,13 +60,13 @@ async def query(ctx: Context, monitoring: Monitoring, promql: str) -> list[Sampl
 
 
 def absent(ctx: Context, monitoring: Monitoring, promql: str) -> Callable[[], Awaitable[State]]:
-    """A sample: the query's answer is an empty vector."""
+    """A sample: the query answers an empty vector."""
 
     async def look() -> State:
         found = await query(ctx, monitoring, promql)
         if not found:
-            return State("met", f"{promql}: nothing")
-        return State("wrong", f"{promql}: {len(found)} series, such as {dict(found[0].labels)}")
+            return State("met", "no series")
+        return State("wrong", f"{len(found)} series, such as {dict(found[0].labels)}")
 
     return look
 
@@ -80,7 +80,7 @@ def equal(
     points: list[tuple[float, float]] | None = None,
     never_more: bool = False,
 ) -> Callable[[], Awaitable[State]]:
-    """A sample: the query's answer is one series of this value.
+    """A sample: the query answers one series, of this value.
 
     Args:
         ctx: the probe's context.
@@ -96,7 +96,7 @@ def equal(
         if points is not None:
             points.extend((ctx.now, sample.value) for sample in found[:1] if math.isfinite(sample.value))
         values = [sample.value for sample in found]
-        observed = f"{promql}: {', '.join(f'{value:g}' for value in values) or 'nothing'}"
+        observed = ", ".join(f"{value:g}" for value in values) or "no series"
         if values == [wanted]:
             return State("met", observed)
         too_much = never_more and any(value > wanted for value in values)

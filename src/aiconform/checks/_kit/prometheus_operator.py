@@ -40,13 +40,22 @@ async def find(ctx: Context) -> Monitoring:
                 continue
             ctx.expect(
                 expected,
-                f"{monitoring.name} answers {[sample.value for sample in answer]}",
+                f"{monitoring.name} answers {', '.join(f'{sample.value:g}' for sample in answer) or 'nothing'}",
                 ok=[sample.value for sample in answer] == [1.0],
-                figures={"service": service, "version": version or "not named", "labels": str(dict(labels) or "none")},
+                figures={"Prometheus": version or "of no named version", "asked through": f"service {service}"},
             )
             return monitoring
     reasons = "; ".join(passed_over) or "no Prometheus object"
     raise ctx.undecided(expected, reasons, "no Prometheus that we could use")
+
+
+async def every(ctx: Context) -> list[Monitoring]:
+    """Every Prometheus by each of its Services, whether it would take our monitors or not."""
+    return [
+        Monitoring(_full_name(found), service, api, {}, str(found["spec"].get("version", "")))
+        for found in sorted(await ctx.list(kinds.PROMETHEUS), key=_full_name)
+        for service, api in await _doors(ctx, found)
+    ]
 
 
 def monitor(monitoring: Monitoring, name: str, port: str, selector: Mapping[str, str]) -> Obj:
