@@ -3,6 +3,7 @@
 #   make test    linters and all tests
 #   make trust   every answer of the recorded runs replaced by something wrong: none may leave a pass
 #   make mutants a cluster broken in every way we know: every probe must notice (an hour or two)
+#   make soak    every check alone, twice, and all in shuffled orders: always the same verdicts
 #   make bench   figures beside their targets
 #   make lint    linters alone
 
@@ -12,7 +13,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test trust mutants bench lint setup clean
+.PHONY: demo test trust mutants soak bench lint setup clean
 
 demo: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install
@@ -28,6 +29,10 @@ trust: $(STAMP)
 mutants: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install
 	@$(PY) tools/mutants.py $(MUTANTS)
+
+soak: $(STAMP)
+	@$(PY) -m aiconform.local.prerequisites --install
+	@$(PY) tools/soak.py $(SOAK)
 
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check
