@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from aiconform.catalog import exporters
+
 
 @dataclass(frozen=True)
 class AcceleratorKind:
@@ -28,6 +30,8 @@ class AcceleratorKind:
         product_label, count_label, replicas_label, sharing_strategy_label: node labels on the devices.
         runtime_classes: RuntimeClasses that give containers access.
         visible_devices: environment variables by which an image or a pod asks a permissive runtime for devices.
+        load_program: the program of ours that keeps a device busy from within a pod.
+        exporter: how metrics of its devices are told.
     """
 
     resource: str
@@ -48,6 +52,8 @@ class AcceleratorKind:
     sharing_strategy_label: str
     runtime_classes: tuple[str, ...]
     visible_devices: tuple[str, ...]
+    load_program: str
+    exporter: exporters.Exporter
 
 
 NVIDIA: Final = AcceleratorKind(
@@ -69,6 +75,8 @@ NVIDIA: Final = AcceleratorKind(
     sharing_strategy_label="nvidia.com/gpu.sharing-strategy",
     runtime_classes=("nvidia", "nvidia-cdi", "nvidia-legacy"),
     visible_devices=("NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"),
+    load_program="loading_nvidia",
+    exporter=exporters.DCGM,
 )
 
 KINDS: Final = (NVIDIA,)

@@ -11,6 +11,8 @@ from typing import Any
 
 from aiconform.catalog import accelerators as vendors
 from aiconform.catalog.accelerators import AcceleratorKind
+from aiconform.engine import nodepools
+from aiconform.engine.nodepools import NodePool
 from aiconform.evidence.documents import ClusterFacts, ComponentFacts, NodeFacts
 
 Obj = dict[str, Any]
@@ -22,6 +24,8 @@ COMPONENTS = frozenset(
         "gpu-operator",
         "dcgm-exporter",
         "nvidia-dcgm-exporter",
+        "gke-managed-dcgm-exporter",
+        "accelerator-exporter",  # ours, on the local cluster
         "dra-example-driver",
         "nvidia-dra-driver-gpu",
         "gpu-feature-discovery",
@@ -36,6 +40,7 @@ COMPONENTS = frozenset(
         "kueue",
         "kuberay-operator",
         "cluster-autoscaler",
+        "karpenter",
     }
 )
 """Values of the usual app labels by which system components are asked for; nothing else is listed."""
@@ -113,6 +118,7 @@ class Facts:
     components: tuple[ComponentFacts, ...]
     simulated: tuple[str, ...]
     gaps: tuple[str, ...]
+    pools: tuple[NodePool, ...] = ()
 
     def cluster(self) -> ClusterFacts:
         """The form that goes into the bundle and on the page."""
@@ -140,11 +146,14 @@ def gather(
     runtime_classes: list[Obj],
     workloads: list[Obj],
     gaps: tuple[str, ...],
+    node_pools: list[Obj],
+    autoscaler_status: Obj | None,
 ) -> Facts:
     """Facts from the API's answers."""
+    pools = nodepools.gather(nodes, node_pools, autoscaler_status)
     offered = tuple(found for node in nodes if _usable(node) for found in _accelerators(node))
     drivers = tuple(_dra(device_classes, slices, {_name(node): node for node in nodes}))
-    because = {found.simulated for found in offered} | {driver.simulated for driver in drivers}
+    because = {item.simulated for group in (offered, drivers, pools) for item in group}
     return Facts(
         version=str(version.get("gitVersion", "")),
         platform=str(version.get("platform", "")),
@@ -157,6 +166,7 @@ def gather(
         components=tuple(_components(nodes, workloads)),
         simulated=tuple(sorted(because - {""})),
         gaps=gaps,
+        pools=pools,
     )
 
 
@@ -169,7 +179,14 @@ def _labels(obj: Obj) -> dict[str, str]:
 
 
 def _usable(node: Obj) -> bool:
-    return _ready(node) and not node.get("spec", {}).get("unschedulable")
+    return _ready(node) and not node.get("spec", {}).get("unschedulable") and not _fenced(node)
+
+
+def _fenced(node: Obj) -> bool:
+    """Whether it keeps our pods off: they tolerate taints that are named like an accelerator's resource alone."""
+    taints = node.get("spec", {}).get("taints") or []
+    hard = [taint for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute")]
+    return any(vendors.by_resource(str(taint.get("key"))) is None for taint in hard)
 
 
 def _ready(node: Obj) -> bool:

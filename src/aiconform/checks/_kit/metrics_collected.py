@@ -1,0 +1,147 @@
+"""What an exporter serves, as a Prometheus has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiconform.checks._kit import metrics_exporters, prometheus, prometheus_operator, selectors
+from aiconform.checks._kit.metrics_exporters import Device, Door
+from aiconform.checks._kit.prometheus import Monitoring, Sample
+from aiconform.engine import Context, State, UndecidableError, kinds
+
+Obj = dict[str, Any]
+
+WITHIN_S = 120.0
+_CLOSE = {"%": 5.0, "MiB": 64.0}
+"""What a value may have moved by between a page and a query, by unit."""
+
+
+async def find(ctx: Context, doors: Sequence[Door]) -> Monitoring:
+    """The Prometheus that has these exporters' metrics, or else the first that answers.
+
+    Raises:
+        StopProbe: none answers; undecided.
+    """
+    expected = "a Prometheus answers queries for accelerator metrics"
+    problems: list[str] = []
+    answering: list[Monitoring] = []
+    for monitoring in await prometheus_operator.every(ctx):
+        try:
+            found = await prometheus.query(ctx, monitoring, _everything(doors))
+        except UndecidableError as problem:
+            problems.append(f"{monitoring.name} by service {monitoring.service}: {problem.cause}")
+            continue
+        answering.append(monitoring)
+        if found:
+            return monitoring
+    if answering:
+        return answering[0]
+    raise ctx.undecided(expected, "; ".join(problems) or "no Prometheus object", "no Prometheus that we could use")
+
+
+def _everything(doors: Sequence[Door]) -> str:
+    names = sorted({name for door in doors for name in _units(door)})
+    return f'{{__name__=~"{"|".join(names)}"}}'
+
+
+def _units(door: Door) -> dict[str, str]:
+    exporter = door.exporter
+    return {metric.name: metric.unit for metric in (exporter.utilization, exporter.memory_used, exporter.memory_free)}
+
+
+@dataclass
+class Comparison:
+    """Samples of the query that follow a page; kept for what is stated afterwards."""
+
+    ctx: Context
+    monitoring: Monitoring
+    doors: Sequence[Door]
+    samples: Sequence[Sample] = ()
+    devices: Mapping[str, Device] | None = None
+
+    async def look(self) -> State:
+        """A sample for a wait: every value of every page is in Prometheus."""
+        devices: dict[str, Device] = {}
+        differing: list[str] = []
+        pages = [(door, await metrics_exporters.read(self.ctx, door)) for door in self.doors]
+        self.samples = await prometheus.query(self.ctx, self.monitoring, _everything(self.doors))
+        total = 0
+        for door, page in pages:
+            devices |= page.devices
+            for device in page.devices.values():
+                for name, unit in _units(door).items():
+                    total += 1
+                    differing += self._difference(door, device, name, unit)
+        self.devices = devices
+        if not total:
+            return State("nothing", "no page tells of a device")
+        if differing:
+            return State("waiting", f"{len(differing)} of {total} series differ: {'; '.join(differing[:3])}")
+        return State("met", f"{total} series of {len(devices)} devices, with the values served")
+
+    def _difference(self, door: Door, device: Device, name: str, unit: str) -> list[str]:
+        mine = [one for one in self.samples if one.labels.get(door.exporter.identity) == device.identity]
+        values = [one.value for one in mine if one.labels.get("__name__") == name]
+        served = device.values.get(name)
+        if served is not None and any(abs(value - served) <= _CLOSE.get(unit, 0.0) for value in values):
+            return []
+        has = ", ".join(f"{value:g}" for value in values) or "nothing"
+        return [f"{name} of {device.identity}: served {served}, Prometheus has {has}"]
+
+
+async def collected(ctx: Context, monitoring: Monitoring, doors: Sequence[Door]) -> None:
+    """State that a Prometheus has the exporters' metrics with their values and labels, and by what."""
+    seen = Comparison(ctx, monitoring, doors)
+    by = await _monitors(ctx, doors)
+    await ctx.poll(seen.look, expected=f"{monitoring.name} has the values that the exporters serve", within_s=WITHIN_S)
+    lost = [
+        f"{device.identity} {label}"
+        for one in seen.samples
+        for device in [(seen.devices or {}).get(one.labels.get(doors[0].exporter.identity, ""))]
+        if device is not None
+        for label, value in device.labels.items()
+        if one.labels.get(label) != value and one.labels.get(f"exported_{label}") != value
+    ]
+    jobs = sorted({one.labels.get("job", "") for one in seen.samples})
+    ctx.expect(
+        "every label that identifies a device is kept",
+        "; ".join(lost) or f"{len(seen.samples)} series keep them",
+        ok=not lost,
+        figures={"collected by": by, "job": ", ".join(jobs), "Prometheus": f"{monitoring.name} {monitoring.version}"},
+    )
+    targets = f'up{{job=~"{"|".join(jobs)}"}}'
+    up = await prometheus.query(ctx, monitoring, targets)
+    values = [one.value for one in up]
+    observed = f"{targets}: {sum(values):g} of {len(values)} targets"
+    ctx.expect(f"{len(doors)} exporter(s) are up", observed, ok=len(values) >= len(doors) and set(values) == {1.0})
+
+
+async def _monitors(ctx: Context, doors: Sequence[Door]) -> str:
+    """The ServiceMonitors that choose a Service of an exporter, by name; for the page alone."""
+    namespaces = {door.namespace for door in doors}
+    services = [
+        (space, item["metadata"].get("labels") or {})
+        for space in sorted(namespaces)
+        for item in await ctx.list(kinds.SERVICE, space)
+        if any(_chooses(item["spec"].get("selector") or {}, door) for door in doors if door.namespace == space)
+    ]
+    found = [
+        f"ServiceMonitor {item['metadata']['namespace']}/{item['metadata']['name']}"
+        for item in await ctx.list(kinds.SERVICE_MONITOR)
+        if any(
+            _reaches(item, space) and selectors.matches(item["spec"]["selector"], labels) for space, labels in services
+        )
+    ]
+    return ", ".join(found) or "no ServiceMonitor that chooses the exporters' Services"
+
+
+def _chooses(selector: Mapping[str, str], door: Door) -> bool:
+    return bool(selector) and all(door.labels.get(key) == value for key, value in selector.items())
+
+
+def _reaches(monitor: Obj, namespace: str) -> bool:
+    where = monitor["spec"].get("namespaceSelector") or {}
+    own = not where and monitor["metadata"]["namespace"] == namespace
+    return own or bool(where.get("any")) or namespace in (where.get("matchNames") or ())

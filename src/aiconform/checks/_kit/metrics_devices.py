@@ -1,0 +1,177 @@
+"""Devices as an exporter tells of them, held against the node's inventory and against what containers find."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aiconform.catalog.exporters import Exporter
+from aiconform.checks._kit import devices, pods, script
+from aiconform.checks._kit.devices import Probing
+from aiconform.checks._kit.metrics_exporters import Device, Door, Page
+from aiconform.checks._kit.script import Report
+from aiconform.engine import AcceleratorNode, Context
+
+_SHOWN = "offered by {} of {} devices"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A device as a container that holds it finds it."""
+
+    identity: str
+    model: str
+    address: str
+    driver: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """The devices of a node that pods of ours hold: ``spare`` holds one of them, ``rest`` the others."""
+
+    node: AcceleratorNode
+    spare: Probing
+    rest: Probing | None
+    found: Mapping[str, Found]
+
+
+def complete(device: Device, exporter: Exporter) -> bool:
+    """Whether utilisation and memory are told, with values that a device can have."""
+    metrics = (exporter.utilization, exporter.memory_used, exporter.memory_free)
+    return all(metric.name in device.values and metric.sane(device.values[metric.name]) for metric in metrics)
+
+
+def physical(node: AcceleratorNode) -> int:
+    """How many devices a node has, by its labels, or else by what it offers."""
+    return node.physical or node.allocatable // node.replicas
+
+
+def inventory(ctx: Context, door: Door, page: Page) -> None:
+    """State that a page tells of each device of its node once, with utilisation and memory."""
+    exporter, node = door.exporter, door.node
+    lacking = [name for name, device in page.devices.items() if not complete(device, exporter)]
+    expected = physical(node)
+    counted = len(page.devices) == expected
+    figures = {name: describe(device, exporter) for name, device in sorted(page.devices.items())}
+    for what, metric in exporter.optional.items():
+        figures[f"{what} (optional)"] = _SHOWN.format(len(_offering(page, metric.name)), len(page.devices))
+    ctx.expect(
+        f"{expected} device(s) of {node.node}, each with utilisation and memory, in valid text",
+        f"{len(page.devices)} device(s) in {page.format} from {door.pod}"
+        + (f"; without both, or out of range: {', '.join(lacking)}" if lacking else ""),
+        ok=counted and not lacking and not page.nameless,
+        cause=f"{page.nameless} series without {exporter.identity}" if page.nameless else "",
+        figures=figures,
+    )
+    borrowed = sorted(set(page.devices) & door.own)
+    ctx.expect(
+        f"{exporter.identity} names a device, not the exporter",
+        ", ".join(borrowed) or ", ".join(sorted(page.devices)),
+        ok=not borrowed,
+    )
+    wrong = [
+        f"{name}: {metric.name} {device.values[metric.name]:g}"
+        for name, device in sorted(page.devices.items())
+        for metric in exporter.optional.values()
+        if metric.name in device.values and not metric.sane(device.values[metric.name])
+    ]
+    ctx.expect("optional metrics, where there are any, are in range", "; ".join(wrong) or "none is out", ok=not wrong)
+
+
+def _offering(page: Page, metric: str) -> list[str]:
+    return [name for name, device in page.devices.items() if metric in device.values]
+
+
+def describe(device: Device, exporter: Exporter) -> str:
+    """A device's values in a line."""
+    used, free = (device.values.get(metric.name) for metric in (exporter.memory_used, exporter.memory_free))
+    memory = "no memory"
+    if used is not None and free is not None:
+        memory = f"{used:g} of {used + free:g} {exporter.memory_used.unit}"
+    values = [(exporter.utilization, device.values.get(exporter.utilization.name))]
+    values += [(metric, device.values.get(metric.name)) for metric in exporter.optional.values()]
+    told = [f"{value:g} {metric.unit}" for metric, value in values if value is not None]
+    names = (exporter.model, exporter.address, exporter.driver, exporter.host)
+    labels = [f"{name} {device.labels[name]}" for name in names if name in device.labels]
+    return "; ".join([", ".join([*told[:1], memory, *told[1:]]), ", ".join(labels)])
+
+
+async def hold(ctx: Context, node: AcceleratorNode) -> Held:
+    """Hold every device of a node (one share, where they are shared), and see what containers find."""
+    rest_of = 0 if node.shared else node.allocatable - 1
+    spare, rest = await _holder(ctx, node, 1), await _holder(ctx, node, rest_of) if rest_of else None
+    found: dict[str, Found] = {}
+    for probing, number in ((spare, 1), (rest, rest_of)):
+        if probing is None:
+            continue
+        seen = await devices.report(ctx, probing, expected=f"a pod with {number} {node.resource} runs on {node.node}")
+        found.update(_found(ctx, seen, number))
+    return Held(node, spare, rest, found)
+
+
+def chosen(held: Sequence[Held]) -> Held:
+    """The node to load a device of: one whose devices are not shared, with most of them."""
+    return max(held, key=lambda one: (not one.node.shared, len(one.found)))
+
+
+async def _holder(ctx: Context, node: AcceleratorNode, number: int) -> Probing:
+    kind = node.kind
+    asked = {
+        "uuid": kind.uuid_command,
+        "product": kind.product_command,
+        "pci": kind.pci_command,
+        "driver": kind.driver_command,
+    }
+    run = script.script(ctx, *(devices.ask_tool(key, command) for key, command in asked.items()))
+    container = pods.Container(devices.CONTAINER, run, limits={node.resource: str(number)})
+    hostname = node.label["kubernetes.io/hostname"]
+    return Probing(await ctx.create(pods.pod(ctx, "holder", container, node=hostname)), run)
+
+
+def _found(ctx: Context, seen: Report, number: int) -> dict[str, Found]:
+    columns = [seen.all(key) for key in ("uuid", "product", "pci", "driver")]
+    if not seen.all("uuid") or any(len(column) != number for column in columns):
+        counts = ", ".join(str(len(column)) for column in columns)
+        raise ctx.undecided(f"a container with {number} device(s) names each", counts, "the container could not tell")
+    return {row[0]: Found(*row) for row in zip(*columns, strict=True)}
+
+
+def same(ctx: Context, door: Door, page: Page, held: Held) -> None:
+    """State that the page's devices are those that containers find, and carry their properties."""
+    told, found = set(page.devices), set(held.found)
+    whole = not held.node.shared or physical(held.node) == 1
+    ctx.expect(
+        f"{door.exporter.identity} of {held.node.node}: " + ("exactly " if whole else "among others ") + _names(found),
+        _names(told),
+        ok=told == found if whole else found <= told,
+        figures={"read in containers": _names(found), "exported": _names(told)},
+    )
+    wrong, absent = [], set()
+    for name in sorted(found):
+        for label, value in _properties(door, held.found[name]).items():
+            said = page.devices[name].labels.get(label)
+            if said is None:
+                absent.add(label)
+            elif said.lower() != value.lower():
+                wrong.append(f"{name} {label}: {said}, but the container finds {value}")
+    agreeing = sorted(set(_properties(door, Found("", "", "", ""))) - absent)
+    ctx.expect(
+        "its other labels say what the container finds",
+        "; ".join(wrong) or f"{', '.join(agreeing) or 'none is there'}: all agree",
+        ok=not wrong,
+        figures={"labels that are not there": ", ".join(sorted(absent)) or "none"},
+    )
+
+
+def _properties(door: Door, found: Found) -> dict[str, str]:
+    exporter = door.exporter
+    return {
+        exporter.model: found.model,
+        exporter.address: found.address,
+        exporter.driver: found.driver,
+        exporter.host: door.node.node,
+    }
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
