@@ -63,7 +63,17 @@ TOPOLOGY = Kind("kueue.x-k8s.io/v1beta2", "Topology", "topologies", namespaced=F
 RESOURCE_FLAVOR = Kind("kueue.x-k8s.io/v1beta2", "ResourceFlavor", "resourceflavors", namespaced=False)
 CLUSTER_QUEUE = Kind("kueue.x-k8s.io/v1beta2", "ClusterQueue", "clusterqueues", namespaced=False)
 LOCAL_QUEUE = Kind("kueue.x-k8s.io/v1beta2", "LocalQueue", "localqueues")
+NODE_POOL = Kind("karpenter.sh/v1", "NodePool", "nodepools", namespaced=False)
+CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 WORKLOAD = Kind("kueue.x-k8s.io/v1beta2", "Workload", "workloads")
+RAY_CLUSTER = Kind("ray.io/v1", "RayCluster", "rayclusters")
+RAY_JOB = Kind("ray.io/v1", "RayJob", "rayjobs")
+VALIDATING_WEBHOOKS = Kind(
+    "admissionregistration.k8s.io/v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+    namespaced=False,
+)
 
 _KNOWN = {
     (kind.api_version, kind.kind): kind
@@ -96,7 +106,12 @@ _KNOWN = {
         RESOURCE_FLAVOR,
         CLUSTER_QUEUE,
         LOCAL_QUEUE,
+        NODE_POOL,
+        CONFIG_MAP,
         WORKLOAD,
+        RAY_CLUSTER,
+        RAY_JOB,
+        VALIDATING_WEBHOOKS,
     )
 }
 

@@ -1,0 +1,161 @@
+"""An AI operator, whichever it is: it is installed, and its own webhook refuses what is wrong.
+
+What is known of one product is in its adapter (``operator_kuberay``), an :class:`Operator`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiconform.checks._kit.operator_webhooks import Hook, attributed, own_hooks
+from aiconform.engine import Condition, Context, Facts, Handle, RefusedError, State, Target, Unmet, kinds
+from aiconform.engine.kinds import Kind
+
+Obj = dict[str, Any]
+
+READY_S = 60
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What is known of an AI operator.
+
+    Attributes:
+        name: the product's.
+        kind: its main custom resource.
+        definitions: kinds that it must serve.
+        selector: labels by which upstream's manifests mark its Deployment.
+        no_webhook: why a pod of it serves no webhook, in words for the page; empty if it does.
+        twins: two manifests of its kind that differ by one mistake, which the schema permits: a good one, which costs
+            nothing, and a wrong one.
+        mistake: how a refusal names that mistake.
+        start: makes an object of its kind and waits until it is reconciled.
+        compute: has it do distributed work.
+        disturb: destroys a part of it and waits until the operator has put it right.
+        finalize: makes an object that the operator holds on to until it is done with it, and deletes it.
+        remove: deletes the object, and waits until all that was made for it is gone.
+    """
+
+    name: str
+    kind: Kind
+    definitions: tuple[str, ...]
+    selector: str
+    no_webhook: Callable[[Obj], str]
+    twins: Callable[[Context], tuple[Obj, Obj]]
+    mistake: str
+    start: Callable[[Context], Awaitable[None]]
+    compute: Callable[[Context], Awaitable[None]]
+    disturb: Callable[[Context], Awaitable[None]]
+    finalize: Callable[[Context], Awaitable[None]]
+    remove: Callable[[Context], Awaitable[None]]
+
+
+def need(known: Sequence[Operator]) -> Callable[[Facts], Unmet | None]:
+    """Some operator that is known serves its API."""
+
+    def needed(facts: Facts) -> Unmet | None:
+        if any(operator.kind.api_version in facts.groups for operator in known):
+            return None
+        names = ", ".join(f"{operator.name} ({operator.kind.api_version})" for operator in known)
+        return Unmet("not run", f"the API server serves none of the AI operators that are known: {names}")
+
+    return needed
+
+
+def chosen(ctx: Context, known: Sequence[Operator]) -> Operator:
+    """The operator that is tried: the first that is there. The check's need has made sure that one is."""
+    return next(operator for operator in known if operator.kind.api_version in ctx.facts.groups)
+
+
+async def installed(ctx: Context, operator: Operator) -> None:
+    """Its definitions are established, its other kinds served, and its pods ready."""
+    await _served(ctx, operator)
+    deployments = await ctx.list(kinds.DEPLOYMENT, selector=operator.selector)
+    expected = f"the pods of {operator.name} are ready"
+    if not deployments:
+        observed = f"no Deployment labelled {operator.selector}"
+        raise ctx.undecided(expected, observed, f"cannot tell which pods are {operator.name}'s")
+    meta = deployments[0]["metadata"]
+    labels = deployments[0]["spec"]["selector"].get("matchLabels") or {}
+    where = Target(kinds.POD, meta["namespace"], labels)
+    ctx.memo["pods"] = await ctx.until(where, _ready(meta["name"]), expected=expected, within_s=READY_S)
+
+
+async def _served(ctx: Context, operator: Operator) -> None:
+    group, kind = operator.kind.api_version, operator.kind
+    definition = await ctx.read_named(kinds.CUSTOM_RESOURCE_DEFINITION, f"{kind.plural}.{group.partition('/')[0]}")
+    conditions = {item["type"]: item["status"] for item in definition.get("status", {}).get("conditions") or ()}
+    ctx.expect(
+        f"{kind.kind} is Established",
+        f"Established {conditions.get('Established', 'not told')}, NamesAccepted {conditions.get('NamesAccepted')}",
+        ok=conditions.get("Established") == conditions.get("NamesAccepted") == "True",
+    )
+    served = {item["kind"] for item in (await ctx.get(f"/apis/{group}")).get("resources") or ()}
+    missing = [name for name in operator.definitions if name not in served]
+    observed = ", ".join(sorted(served)) + (f"; not {', '.join(missing)}" if missing else "")
+    ctx.expect(f"{group} serves {', '.join(operator.definitions)}", observed, ok=not missing)
+
+
+def _ready(name: str) -> Condition:
+    def ready(objects: list[Obj]) -> State:
+        alive = [pod for pod in objects if not pod["metadata"].get("deletionTimestamp")]
+        good = [pod["metadata"]["name"] for pod in alive if is_ready(pod)]
+        observed = f"{len(good)} of {len(alive)} pods of deployment {name} are ready"
+        images = {c["image"] for pod in alive for c in pod["spec"]["containers"]}
+        figures = (("image", ", ".join(sorted(images))),) if images else ()
+        return State("met" if good and len(good) == len(alive) else "waiting", observed, figures)
+
+    return ready
+
+
+def is_ready(pod: Obj) -> bool:
+    """Whether a pod is Ready and stays."""
+    conditions = pod.get("status", {}).get("conditions") or ()
+    ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+    return ready and not pod["metadata"].get("deletionTimestamp")
+
+
+async def refuses(ctx: Context, operator: Operator) -> None:
+    """Of two objects that differ by one mistake, one is accepted and the other denied by the operator's own webhook."""
+    expected = (
+        f"a validating webhook that {operator.name}'s own pods answer is called for every new {operator.kind.kind}"
+    )
+    hooks = await own_hooks(ctx, operator.kind, ctx.memo["pods"])
+    why_none = operator.no_webhook(ctx.memo["pods"][0])
+    if not hooks and why_none:
+        raise ctx.undecided(expected, f"none is configured; {why_none}", f"{operator.name} runs without its webhook")
+    ctx.expect(
+        expected, _listed(hooks), ok=bool(hooks), cause="" if hooks else "its pods serve one, but it is not asked"
+    )
+    good, wrong = operator.twins(ctx)
+    twin = await _accepted(ctx, good, hooks)
+    await ctx.delete(twin)
+    denial = attributed(await ctx.refused(wrong), hooks)
+    expected = f"denied by {' or '.join(hook.name for hook in hooks)} for {operator.mistake}"
+    if denial.by == "foreign":
+        cause = f"{denial.who} is not {operator.name}'s, and {operator.name}'s own word was not heard"
+        raise ctx.undecided(expected, denial.message, cause)
+    right = denial.by == "own" and operator.mistake in denial.message
+    cause = "" if right else f"refused by {denial.who}, not by {operator.name}'s webhook for that mistake"
+    ctx.expect(expected, denial.message, ok=right, cause=cause, figures={"webhook": denial.who})
+
+
+async def _accepted(ctx: Context, manifest: Obj, hooks: Sequence[Hook]) -> Handle:
+    """Create what must be accepted; where the operator's own webhook cannot be called, that is what is wrong."""
+    expected = f"the same {manifest['kind']} without the mistake is accepted"
+    try:
+        handle = await ctx.create(manifest)
+    except RefusedError as refusal:
+        seen = attributed(refusal, hooks)
+        if seen.by == "silent":
+            ctx.expect(expected, seen.message, ok=False, cause=f"webhook {seen.who} cannot be called")
+        raise
+    ctx.expect(expected, f"{handle} was accepted", ok=True)
+    return handle
+
+
+def _listed(hooks: Sequence[Hook]) -> str:
+    found = [f"{hook.name} of {hook.configuration}, by service {hook.service} ({hook.policy})" for hook in hooks]
+    return "; ".join(found) or "none is configured"
