@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 import shutil
@@ -96,6 +97,22 @@ def ensure(names: Iterable[str], progress: Progress) -> Binaries:
             for done, item in enumerate(missing):
                 _build(item, tools, progress, done, len(missing))
     return Binaries({program: place(item) / program for item in wanted for program in item.programs})
+
+
+@contextlib.contextmanager
+def downloading(names: Iterable[str], progress: Progress) -> Iterator[None]:
+    """Download, in the background, the modules of what will be built one by one.
+
+    Args:
+        names: of programs or components.
+        progress: told of a download of Go.
+    """
+    missing = [item for item in components_of(names) if item.programs and not place(item).exists()]
+    if not missing:
+        yield
+        return
+    with prefetch(missing, _tools(missing, progress)):
+        yield
 
 
 def module_dir(module: str, progress: Progress | None = None) -> Path:

@@ -7,6 +7,7 @@ ready. What one add-on comes to costs nobody but the requirements that need it.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import threading
 import time
@@ -17,9 +18,11 @@ from dataclasses import dataclass, field
 from anyio import to_thread
 
 from aiconform.errors import AiconformError, LocalClusterError
+from aiconform.local import build
 from aiconform.local.addons import installation
 from aiconform.local.addons.addon import Addon
 from aiconform.local.cluster import Cluster
+from aiconform.local.images import IMAGES
 from aiconform.progress import Progress
 
 SIDE_BY_SIDE = 3
@@ -129,8 +132,16 @@ class Arrivals:
 
     def _build_all(self) -> None:
         os.nice(_NICE)  # this thread's, and inherited by the builds: checks are timed, builds are not
-        for coming in self._coming.values():
-            coming.built.set_result(self._why_not(lambda coming=coming: self._build(coming)))  # type: ignore[misc]
+        with contextlib.ExitStack() as downloads:
+            with contextlib.suppress(AiconformError):  # the build that needs it tells what is wrong
+                downloads.enter_context(build.downloading(self._programs(), self._progress))
+            for coming in self._coming.values():
+                coming.built.set_result(self._why_not(lambda coming=coming: self._build(coming)))  # type: ignore[misc]
+
+    def _programs(self) -> set[str]:
+        images = [IMAGES[name] for coming in self._coming.values() for name in coming.addon.images]
+        own = {name for coming in self._coming.values() for name in coming.addon.programs}
+        return own | {program for image in images for program in image.programs.values()}
 
     def _build(self, coming: _Coming) -> None:
         self._prepare(coming.addon, _Told(self, coming))
