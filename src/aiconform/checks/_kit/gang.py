@@ -1,0 +1,194 @@
+"""Gang scheduling systems: what each must be able to tell, and what their groups' pods show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from aiconform.checks._kit import pods
+from aiconform.checks._kit.gang_room import FILLER, GROUP_LABEL, PLAIN, Room
+from aiconform.engine import Condition, Context, Handle, State, kinds
+
+Obj = dict[str, Any]
+
+HOLD_S = 6
+"""How long a member runs: long enough for all to be there, whatever the node needs to start them."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group that was handed to a system.
+
+    Attributes:
+        handle: the job.
+        name: label value of its pods.
+        members: how many; all or none of them are to run.
+    """
+
+    handle: Handle
+    name: str
+    members: int
+
+
+class GangSystem(Protocol):
+    """A system that starts groups of pods as one. Found by the API groups it serves; made anew for each run."""
+
+    @property
+    def words(self) -> str:
+        """Name and version, for the page."""
+
+    async def ready(self, ctx: Context, room: Room) -> GangSystem:
+        """State that its controllers are there; returns it ready for groups in this room.
+
+        Raises:
+            StopProbe: they are not.
+        """
+
+    async def group(self, ctx: Context, room: Room, members: int) -> Group:
+        """Hand it a group."""
+
+    async def admitted(self, ctx: Context, group: Group) -> None:
+        """Watch it let the group as a whole start."""
+
+    async def refusal(self, ctx: Context, group: Group) -> State:
+        """Met if it says of this group as a whole, by its own object, that it does not start for want of room."""
+
+    async def completed(self, ctx: Context, group: Group) -> None:
+        """Watch the job end well."""
+
+
+async def deployed(ctx: Context, title: str, selector: str) -> str:
+    """State that a system's Deployments are ready; returns its version as their images give it, or empty.
+
+    A system that is installed in another way is judged by what it does.
+    """
+    found = await ctx.list(kinds.DEPLOYMENT, selector=selector)
+    ready = {_key(item): int(item.get("status", {}).get("readyReplicas") or 0) for item in found}
+    tags = {_tag(item) for item in found}
+    version = tags.pop() if len(tags) == 1 else ""
+    if found:
+        absent = [name for name, number in ready.items() if not number]
+        ctx.expect(
+            f"{title}'s controllers are ready",
+            ", ".join(f"{name}: {number} ready" for name, number in ready.items()),
+            ok=not absent,
+            cause=f"{title} cannot start groups: not ready: {', '.join(absent)}" if absent else "",
+        )
+    return f"{title} {version}".strip()
+
+
+def _key(item: Obj) -> str:
+    return f"{item['metadata'].get('namespace')}/{item['metadata']['name']}"
+
+
+def _tag(item: Obj) -> str:
+    image = str(item["spec"]["template"]["spec"]["containers"][0].get("image", "")).partition("@")[0]
+    return image.rpartition("/")[2].partition(":")[2]
+
+
+def together(group: Group) -> Condition:
+    """A condition on all pods in the room: those of the group run at the same time, or did."""
+
+    def condition(seen: list[Obj]) -> State:
+        objects = _of(seen, group.name)
+        if len(objects) != group.members:
+            text = f"{len(objects)} of {group.members} pods were made"
+            return State("wrong", text) if len(objects) > group.members else State("waiting", text)
+        state = pods.running(objects)
+        if state.outcome == "blocked" and any(found["spec"].get("nodeName") for found in objects):
+            return State("waiting", f"started in part: {state.observed}")
+        return _at_once(objects, state.observed) if state.outcome == "met" else state
+
+    return condition
+
+
+def _at_once(objects: list[Obj], observed: str) -> State:
+    starts, ends = [], []
+    for found in objects:
+        for container in found["status"].get("containerStatuses") or []:
+            now = container.get("state") or {}
+            spell = now.get("terminated") or now.get("running") or {}
+            starts.append(str(spell.get("startedAt", "")))
+            ends += [str(spell["finishedAt"])] if "finishedAt" in spell else []
+    if not all(starts) or len(starts) != len(objects):
+        return State("waiting", "a pod does not say since when it runs")
+    if ends and max(starts) >= min(ends):
+        return State("wrong", f"not at the same time: one ended at {min(ends)}, another began at {max(starts)}")
+    by = ", ".join(sorted({str(found["spec"].get("schedulerName")) for found in objects}))
+    figures = (("scheduler of the pods", by), ("started within", f"{_spread(starts):g} s"))
+    return State("met", observed, figures)
+
+
+def _spread(moments: Sequence[str]) -> float:
+    at = [datetime.fromisoformat(moment) for moment in moments]
+    return (max(at) - min(at)).total_seconds()
+
+
+def none_started(groups: Mapping[str, str], fillers: int) -> Condition:
+    """A condition on all pods in the room, for :meth:`Context.never`: a member of a group was given a node.
+
+    Args:
+        groups: label values of the groups' pods, each with its system's name for the page.
+        fillers: how many pods keep the room scarce; without them all there is nothing to see.
+    """
+
+    def condition(objects: list[Obj]) -> State:
+        held = [found for found in _of(objects, FILLER) if found.get("status", {}).get("phase") == "Running"]
+        if len(held) != fillers:
+            return State("blocked", f"{len(held)} of {fillers} pods that keep the room scarce run")
+        said = []
+        for name, words in groups.items():
+            mine = _of(objects, name)
+            state = pods.started(mine)
+            if state.outcome == "met":
+                return State("met", f"{words} started the group in part: {state.observed}")
+            said.append(f"{words}: {len(mine)} pods pending, none bound" if mine else f"{words}: no pod made")
+        return State("waiting", "; ".join(said))
+
+    return condition
+
+
+def in_part(seen: list[Obj]) -> State:
+    """A condition on all pods in the room: of the plain ones one is refused a place, and the others run."""
+    objects = _of(seen, PLAIN)
+    bound = [found for found in objects if found["spec"].get("nodeName")]
+    refused = [message for found in objects if (message := pods.unschedulable_message(found))]
+    text = f"{len(bound)} of {len(objects)} plain pods were given a node"
+    if len(bound) + len(refused) < len(objects):
+        return State("waiting", text)
+    if len(bound) != len(objects) - 1:
+        return State("blocked", f"{text}: somebody else takes or leaves room on the node")
+    state = pods.running(bound)
+    return State("met", f"{text}; one was refused: {refused[0]}") if state.outcome == "met" else state
+
+
+def filled(number: int) -> Condition:
+    """A condition on all pods in the room: so many plain ones run that fill it."""
+
+    def condition(seen: list[Obj]) -> State:
+        objects = _of(seen, FILLER)
+        if len(objects) != number:
+            return State("waiting", f"{len(objects)} of {number} plain pods are there")
+        return pods.running(objects)
+
+    return condition
+
+
+def _of(objects: list[Obj], group: str) -> list[Obj]:
+    return [found for found in objects if (found["metadata"].get("labels") or {}).get(GROUP_LABEL) == group]
+
+
+def condition_of(found: Obj, kind: str) -> Obj:
+    """A condition in an object's status; empty if it has none of that type."""
+    conditions = found.get("status", {}).get("conditions") or []
+    return next((one for one in conditions if one.get("type") == kind), {})
+
+
+def owned(objects: list[Obj], owner: Handle) -> Obj | None:
+    """The object that belongs to a job of ours."""
+    for found in objects:
+        if any(one.get("uid") == owner.uid for one in found["metadata"].get("ownerReferences") or []):
+            return found
+    return None

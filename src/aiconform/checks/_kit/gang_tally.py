@@ -1,0 +1,55 @@
+"""Who had a place in a room, and when: counted while the room is watched, for a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiconform.checks._kit.gang_room import FILLER, GROUP_LABEL, PLAIN
+from aiconform.engine import Condition, Context, Series, State
+
+Obj = dict[str, Any]
+
+_WORDS = {FILLER: "pods that keep the room scarce", PLAIN: "plain pods"}
+
+
+@dataclass
+class Tally:
+    """Numbers of pods with a place, by whose they are."""
+
+    points: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def of(self, ctx: Context, condition: Condition, names: Mapping[str, str]) -> Condition:
+        """The condition, counting what it is shown; ``names`` are label values of groups, with their systems."""
+        words = {**_WORDS, **names}
+        for name in words.values():
+            self.points.setdefault(name, [])
+
+        def counted(objects: list[Obj]) -> State:
+            placed = [words.get(_group(found), "") for found in objects if _placed(found)]
+            for name, line in self.points.items():
+                _extend(line, ctx.now, placed.count(name))
+            return condition(objects)
+
+        return counted
+
+    def series(self) -> tuple[Series, ...]:
+        """The lines of the plot."""
+        return tuple(Series(name, "pods", tuple(line)) for name, line in self.points.items() if line)
+
+
+def _extend(line: list[tuple[float, float]], now: float, number: int) -> None:
+    """Add a point, and one before it where the number changes: it was what it was until then."""
+    if line and line[-1][1] != number:
+        line.append((now, line[-1][1]))
+    line.append((now, float(number)))
+
+
+def _placed(found: Obj) -> bool:
+    ended = found.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return bool(found["spec"].get("nodeName")) and not ended
+
+
+def _group(found: Obj) -> str:
+    return str((found["metadata"].get("labels") or {}).get(GROUP_LABEL, ""))

@@ -1,0 +1,107 @@
+"""Volcano: a vcjob, whose PodGroup tells how it stands with the group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiconform.checks._kit import gang, gang_room
+from aiconform.checks._kit.gang import Group
+from aiconform.checks._kit.gang_room import Room
+from aiconform.engine import Context, Facts, State, Target, kinds
+
+Obj = dict[str, Any]
+
+TITLE = "Volcano"
+QUEUE = "default"
+_DEPLOYMENTS = "app in (volcano-scheduler,volcano-controller,volcano-admission)"
+
+
+def served(facts: Facts) -> bool:
+    """Whether Volcano's kinds are served."""
+    return {kinds.VOLCANO_JOB.api_version, kinds.POD_GROUP.api_version} <= facts.groups
+
+
+@dataclass(frozen=True)
+class Volcano:
+    """See :class:`aiconform.checks._kit.gang.GangSystem`."""
+
+    words: str = TITLE
+
+    async def ready(self, ctx: Context, room: Room) -> Volcano:  # noqa: ARG002 - it needs nothing in the room
+        """Its scheduler, its controllers and its webhooks."""
+        return replace(self, words=await gang.deployed(ctx, TITLE, _DEPLOYMENTS))
+
+    async def group(self, ctx: Context, room: Room, members: int) -> Group:
+        """A vcjob with one task, all of whose pods are the minimum."""
+        name = ctx.name("volcano")
+        template = gang_room.template(ctx, room, name, gang.HOLD_S)
+        spec: Obj = {
+            "minAvailable": members,
+            "schedulerName": "volcano",
+            "queue": QUEUE,
+            "maxRetry": 1,
+            "tasks": [{"name": "member", "replicas": members, "template": template}],
+        }
+        manifest: Obj = {**_of(kinds.VOLCANO_JOB), "metadata": {"name": name}, "spec": spec}
+        return Group(await ctx.create(manifest), name, members)
+
+    async def admitted(self, ctx: Context, group: Group) -> None:
+        """The PodGroup reaches phase Running."""
+
+        def running(objects: list[Obj]) -> State:
+            found = gang.owned(objects, group.handle)
+            phase, least = _phase(found), (found or {}).get("spec", {}).get("minMember")
+            return State("met" if phase == "Running" else "waiting", f"PodGroup {phase}, minMember {least}")
+
+        expected = f"{self.words} admits the group of {group.members} as one"
+        await ctx.until(_pod_group(ctx, group), running, expected=expected, within_s=90)
+
+    async def refusal(self, ctx: Context, group: Group) -> State:
+        """The PodGroup says so by a condition, or waits in phase Pending with the gate's events."""
+        found = gang.owned(await ctx.list(kinds.POD_GROUP, ctx.namespace), group.handle)
+        phase = _phase(found)
+        if found is None or phase not in ("Pending", "Inqueue"):
+            started = phase in ("Running", "Completed")
+            return State("wrong" if started else "waiting", f"PodGroup {phase}")
+        said = gang.condition_of(found, "Unschedulable")
+        if said.get("status") == "True" and not gang.condition_of(found, "Scheduled"):
+            return State("met", f"PodGroup {phase}, {said.get('reason')}: {said.get('message')}")
+        message = await _gate(ctx, found) if phase == "Pending" else ""
+        return State("met" if message else "waiting", f"PodGroup {phase}" + (f": {message}" if message else ""))
+
+    async def completed(self, ctx: Context, group: Group) -> None:
+        """The vcjob is Completed."""
+
+        def done(objects: list[Obj]) -> State:
+            state = objects[0].get("status", {}).get("state") or {}
+            phase = str(state.get("phase", "unknown"))
+            bad = phase in ("Failed", "Aborted", "Terminated")
+            return State("met" if phase == "Completed" else "wrong" if bad else "waiting", f"vcjob {phase}")
+
+        await ctx.until(group.handle, done, expected=f"{self.words}: the job completes", within_s=90)
+
+
+async def _gate(ctx: Context, pod_group: Obj) -> str:
+    """What the queue's gate says of a group that may not have pods yet, in events that repeat.
+
+    One event means nothing: a group that is about to start has one in its first second, too.
+    """
+    path = kinds.Kind("v1", "Event", "events").path(ctx.namespace)
+    name = pod_group["metadata"]["name"]
+    listed = await ctx.get(path, query={"fieldSelector": f"involvedObject.name={name},reason=Unschedulable"})
+    repeated = [one for one in listed.get("items") or [] if int(one.get("count") or 0) >= 3]
+    return "; ".join(sorted({str(one.get("message", "")) for one in repeated}))
+
+
+def _pod_group(ctx: Context, group: Group) -> Target:
+    name = f"{group.handle.name}-{group.handle.uid}"
+    return Target(kinds.POD_GROUP, ctx.namespace, {}, f"metadata.name={name}")
+
+
+def _phase(found: Obj | None) -> str:
+    return "not made" if found is None else str(found.get("status", {}).get("phase", "without phase"))
+
+
+def _of(kind: kinds.Kind) -> Obj:
+    return {"apiVersion": kind.api_version, "kind": kind.kind}

@@ -1,0 +1,168 @@
+"""What a check on gang scheduling does, with all systems found at the same time, in one room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from aiconform.checks._kit import gang, gang_kueue, gang_room, gang_volcano
+from aiconform.checks._kit.gang import GangSystem, Group
+from aiconform.checks._kit.gang_room import Room
+from aiconform.checks._kit.gang_tally import Tally
+from aiconform.engine import Condition, Context, Facts, Handle, Unmet
+
+Obj = dict[str, Any]
+
+WINDOW_S = 30
+_MOST_MEMBERS = 4
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The systems and the room they share.
+
+    Attributes:
+        free: how many of the room's slots are free.
+        members: how big groups are: those of all systems together fit into the room.
+        tally: who had a place in the room, and when.
+    """
+
+    systems: tuple[GangSystem, ...]
+    room: Room
+    free: int
+    members: int
+    tally: Tally = field(default_factory=Tally)
+
+
+def found(facts: Facts) -> tuple[GangSystem, ...]:
+    """The systems whose kinds are served."""
+    systems: list[GangSystem] = []
+    if gang_volcano.served(facts):
+        systems.append(gang_volcano.Volcano())
+    if gang_kueue.served(facts):
+        systems.append(gang_kueue.Kueue())
+    return tuple(systems)
+
+
+def need(facts: Facts) -> Unmet | None:
+    """Some system is found."""
+    if found(facts):
+        return None
+    return Unmet("not run", "no gang scheduling system that is known (Volcano, Kueue) serves its kinds")
+
+
+def holds(facts: Facts) -> frozenset[str]:
+    """The accelerators that the groups compete for."""
+    node = gang_room.accelerators(facts, len(found(facts)))
+    return frozenset({node.lock} if node else ())
+
+
+async def opened(ctx: Context) -> Arena:
+    """Find the systems ready, and how much room there is."""
+    systems = found(ctx.facts)
+    room = await gang_room.choose(ctx, len(systems))
+    ready = tuple([await system.ready(ctx, room) for system in systems])
+    handles = await gang_room.fill(ctx, room, room.slots)
+    expected = f"the scheduler has spoken on {len(handles)} plain pods, which show how much room there is"
+    placed, _ = await gang_room.settled(ctx, handles, expected=expected)
+    await gang_room.leave(ctx, room, handles)
+    words = ", ".join(system.words for system in ready)
+    expected = f"room for a group of two of each system: {words}"
+    observed = f"{len(placed)} of {room.slots} slots are free: {room.words}"
+    if len(placed) < 2 * len(ready):
+        raise ctx.undecided(expected, observed, "too little room on the node")
+    ctx.expect(expected, observed, ok=True, figures={"tried": words, "on": room.words})
+    return Arena(ready, room, len(placed), min(_MOST_MEMBERS, len(placed) // len(ready)))
+
+
+async def hand_over(ctx: Context, arena: Arena) -> list[Group]:
+    """Hand each system a group."""
+    return [await system.group(ctx, arena.room, arena.members) for system in arena.systems]
+
+
+async def run_together(ctx: Context, arena: Arena, groups: Sequence[Group]) -> None:
+    """Watch each system admit its group, all members run at the same time, and the job complete."""
+    pairs = list(zip(arena.systems, groups, strict=True))
+    for system, group in pairs:
+        await system.admitted(ctx, group)
+    for system, group in pairs:
+        expected = f"{system.words}: all {group.members} members run at the same time"
+        await _until(ctx, arena, gang.together(group), _named(arena, groups), expected=expected, within_s=90)
+    for system, group in pairs:
+        await system.completed(ctx, group)
+
+
+async def made_scarce(ctx: Context, arena: Arena) -> list[Handle]:
+    """Fill the room but for one slot less than a group needs."""
+    room, left = arena.room, arena.members - 1
+    whole = await gang_room.fill(ctx, room, arena.free if room.grain else arena.free - left)
+    expected = f"{len(whole)} of {arena.free} free slots are taken: {room.words}"
+    placed, refused = await gang_room.settled(ctx, whole, expected=expected)
+    if refused:
+        raise ctx.undecided(expected, f"{len(placed)} pods found a place", "somebody else takes room on the node")
+    if not room.grain:
+        return placed
+    parts, unplaced = await gang_room.settled(
+        ctx, await gang_room.take_rest(ctx, room), expected="what is left is taken too"
+    )
+    await gang_room.leave(ctx, room, [*placed[:left], *unplaced])
+    return placed[left:] + parts
+
+
+async def plain_in_part(ctx: Context, arena: Arena) -> None:
+    """As many plain pods as a group has members: all but one run. Then they go."""
+    handles = await gang_room.fill(ctx, arena.room, arena.members, gang_room.PLAIN)
+    expected = f"{arena.members - 1} of {arena.members} plain pods run, one does not fit"
+    await _until(ctx, arena, gang.in_part, {}, expected=expected, within_s=60)
+    await ctx.show(handles)
+    await gang_room.leave(ctx, arena.room, handles)
+
+
+async def refused(ctx: Context, arena: Arena, groups: Sequence[Group], *, expected: str) -> None:
+    """Each system says of its group that it does not start."""
+    for system, group in zip(arena.systems, groups, strict=True):
+        sample = partial(system.refusal, ctx, group)
+        await ctx.poll(sample, expected=f"{system.words} {expected}", within_s=30)
+
+
+async def none_starts(ctx: Context, arena: Arena, groups: Sequence[Group], fillers: Sequence[Handle]) -> None:
+    """For the whole window no member of any group is given a node, while the room stays as it is."""
+    names = _named(arena, groups)
+    expected = f"no member is given a node for {WINDOW_S} s, though {arena.members - 1} of {arena.members} would fit"
+    watched = gang_room.pods_in(ctx, arena.room)
+    condition = arena.tally.of(ctx, gang.none_started(names, len(fillers)), names)
+    await ctx.never(watched, condition, expected=expected, during_s=WINDOW_S)
+
+
+async def removed(ctx: Context, groups: Sequence[Group]) -> None:
+    """Delete the jobs, and wait until they are gone."""
+    for group in groups:
+        await ctx.delete(group.handle)
+    for group in groups:
+        await ctx.until_gone(group.handle, within_s=60)
+
+
+async def full_again(ctx: Context, arena: Arena) -> None:
+    """As many plain pods run as found a place at first."""
+    handles = await gang_room.fill(ctx, arena.room, arena.free)
+    expected = f"{len(handles)} plain pods run, as many as at first"
+    await _until(ctx, arena, gang.filled(len(handles)), {}, expected=expected, within_s=60)
+    ctx.expect(
+        "who had a place in the room, and when",
+        "pods that were given a node and had not ended, as far as they were watched",
+        ok=True,
+        series=arena.tally.series(),
+    )
+
+
+async def _until(
+    ctx: Context, arena: Arena, condition: Condition, names: Mapping[str, str], *, expected: str, within_s: float
+) -> None:
+    counted = arena.tally.of(ctx, condition, names)
+    await ctx.until(gang_room.pods_in(ctx, arena.room), counted, expected=expected, within_s=within_s)
+
+
+def _named(arena: Arena, groups: Sequence[Group]) -> dict[str, str]:
+    return {group.name: system.words for system, group in zip(arena.systems, groups, strict=True)}
