@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from aiconform.engine import kinds
+from aiconform.engine import kinds, nodepools
 from aiconform.engine.api import Api, Obj
 from aiconform.engine.facts import COMPONENTS, Facts, gather
 from aiconform.engine.undecidable import RefusedError
@@ -45,6 +45,8 @@ async def discover(lane: Lane) -> Facts:
         slices=await _list(api, kinds.RESOURCE_SLICE, gaps) if dra else [],
         runtime_classes=await _list(api, kinds.RUNTIME_CLASS, gaps),
         workloads=await _components(api, gaps),
+        node_pools=await _list(api, kinds.NODE_POOL, gaps) if nodepools.KARPENTER_API in _versions(groups) else [],
+        autoscaler_status=await _autoscaler(api, gaps),
         gaps=tuple(gaps),
     )
 
@@ -55,6 +57,24 @@ async def _list(api: Api, kind: Kind, gaps: list[str], labels: str = "") -> list
         return items
 
     return await _optional(kind.plural, gaps, ask) or []
+
+
+async def _autoscaler(api: Api, gaps: list[str]) -> Obj | None:
+    """What Cluster Autoscaler tells of its groups; None where it tells nothing, which is no gap."""
+    namespace, name = nodepools.STATUS
+    try:
+        return await api.read(kinds.CONFIG_MAP, name, namespace)
+    except RefusedError as refused:
+        if refused.status == 403:
+            gaps.append(f"{name}: {refused.status} {refused.reason}")
+        elif refused.status != 404:
+            raise
+        return None
+
+
+def _versions(groups: Obj) -> set[str]:
+    found = [group for group in groups.get("groups", []) if isinstance(group, dict)]
+    return {str(version.get("groupVersion")) for group in found for version in group.get("versions") or []}
 
 
 async def _components(api: Api, gaps: list[str]) -> list[Obj]:
