@@ -1,0 +1,149 @@
+"""A pool of nodes that an autoscaler makes larger and smaller: its nodes over time, and pods for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiconform.checks._kit import pods
+from aiconform.checks._kit.script import Script
+from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
+from aiconform.engine.nodepools import NodePool
+
+Obj = dict[str, Any]
+
+UP_S = 1200
+DOWN_S = 1800
+"""What clouds may take to bring a node and to let it go."""
+SIMULATED_S = 180
+"""The same where accelerators are simulated, so that no machine has to be found and booted."""
+HOLD_S = 7200
+UNKNOWN = "aiconform.dev/offered-nowhere"
+"""An extended resource that no node and no pool has."""
+
+
+def grows(facts: Facts) -> Unmet | None:
+    """Some pool with accelerators is minded by an autoscaler and has room to grow."""
+    if any(not pool.stuck for pool in facts.pools):
+        return None
+    if facts.pools:
+        why = "; ".join(f"{pool.name} ({pool.autoscaler}): {pool.stuck}" for pool in facts.pools)
+        return Unmet("not run", f"no pool of nodes with accelerators can grow, so nothing would be proved: {why}")
+    if facts.gaps:
+        return Unmet("undecided", f"cannot tell whether nodes are scaled automatically: {'; '.join(facts.gaps)}")
+    return Unmet(
+        "not run",
+        "no autoscaler of nodes with accelerators tells of itself: neither by NodePools of karpenter.sh/v1 nor by "
+        "Cluster Autoscaler's status; on a platform without one the requirement does not apply",
+    )
+
+
+def chosen(facts: Facts) -> NodePool:
+    """The pool that is looked at: one that has nodes, first by name."""
+    return next(pool for pool in facts.pools if not pool.stuck)
+
+
+def held(facts: Facts) -> frozenset[str]:
+    """The accelerators of the pool, and the pool itself."""
+    if grows(facts) is not None:
+        return frozenset()
+    pool = chosen(facts)
+    return frozenset({f"pool/{pool.name}"} | {found.lock for found in facts.accelerators if found.node in pool.nodes})
+
+
+@dataclass
+class Watched:
+    """The nodes of a pool as they were seen over time.
+
+    Attributes:
+        baseline: uid by name of the nodes that were there at first.
+        points: seconds since the run began, and nodes that could take a pod.
+    """
+
+    pool: NodePool
+    per_node: int
+    baseline: dict[str, str] = field(default_factory=dict)
+    points: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def up_s(self) -> float:
+        """How long a node may take to come."""
+        return SIMULATED_S if self.pool.simulated else UP_S
+
+    @property
+    def down_s(self) -> float:
+        """How long a node may take to go."""
+        return SIMULATED_S if self.pool.simulated else DOWN_S
+
+    @property
+    def target(self) -> Target:
+        """All nodes of the pool."""
+        return Target(kinds.NODE, "", dict([self.pool.label]))
+
+    def note(self, ctx: Context, nodes: Sequence[Obj]) -> None:
+        """Remember how many nodes there are now."""
+        now, count = ctx.now, float(sum(usable(node) for node in nodes))
+        if not self.points or self.points[-1][1] != count:
+            self.points.append((now, count))
+
+    def new(self, nodes: Sequence[Obj]) -> list[Obj]:
+        """Those that were not there at first, by uid."""
+        known = set(self.baseline.values())
+        return [node for node in nodes if node["metadata"]["uid"] not in known]
+
+    def lost(self, nodes: Sequence[Obj]) -> list[str]:
+        """Names of those that were there at first and are not, or cannot take pods."""
+        there = {node["metadata"]["uid"] for node in nodes if usable(node)}
+        return [name for name, uid in self.baseline.items() if uid not in there]
+
+    def offered(self, node: Obj) -> int:
+        """Accelerators that a node offers to pods."""
+        amount = str((node.get("status", {}).get("allocatable") or {}).get(self.pool.resource, "0"))
+        return int(amount) if amount.isdigit() else 0
+
+
+def usable(node: Obj) -> bool:
+    """Ready, and open to pods: neither cordoned nor marked by an autoscaler as going away."""
+    spec, conditions = node.get("spec", {}), node.get("status", {}).get("conditions") or []
+    ready = any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
+    going = any(taint.get("key") in _GOING for taint in spec.get("taints") or [])
+    return ready and not spec.get("unschedulable") and not going and "deletionTimestamp" not in node["metadata"]
+
+
+_GOING = ("karpenter.sh/disrupted", "ToBeDeletedByClusterAutoscaler")
+
+
+def pod(ctx: Context, hint: str, pool: NodePool, resources: Mapping[str, str]) -> Obj:
+    """The manifest of a pod that goes to nodes of the pool alone, with these extended resources."""
+    run = Script(f"exec sleep {HOLD_S}", ctx.name("held"))
+    manifest = pods.pod(ctx, hint, pods.Container("hold", run, limits=resources))
+    spec = manifest["spec"]
+    spec["activeDeadlineSeconds"] = HOLD_S
+    spec["nodeSelector"] = dict([pool.label])
+    known = {taint["key"] for taint in spec["tolerations"]}
+    spec["tolerations"] += [{"key": key, "operator": "Exists"} for key in pool.taints if key not in known]
+    manifest["metadata"]["annotations"] = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    return manifest
+
+
+async def words(ctx: Context, about: Handle | Obj, namespace: str) -> list[str]:
+    """What an autoscaler said about an object, in events: reporter, reason and note."""
+    name = about.name if isinstance(about, Handle) else str(about["metadata"]["name"])
+    query = {"fieldSelector": f"regarding.name={name}"}
+    found = await ctx.get(kinds.EVENT.path(namespace), query=query)
+    told = [f"{_reporter(event)}: {event.get('reason')}: {event.get('note')}" for event in found.get("items") or []]
+    return [line for line in told if line.startswith(("karpenter", "cluster-autoscaler"))]
+
+
+def _reporter(event: Obj) -> str:
+    source = event.get("deprecatedSource") or {}
+    return str(event.get("reportingController") or source.get("component") or "")
+
+
+def all_offer(watched: Watched, nodes: Sequence[Obj]) -> State:
+    """Every node can take pods and offers the same number of accelerators."""
+    offers = {node["metadata"]["name"]: watched.offered(node) for node in nodes}
+    told = ", ".join(f"{name}: {amount}" for name, amount in sorted(offers.items())) or "no node"
+    same = bool(nodes) and set(offers.values()) == {watched.per_node} and all(map(usable, nodes))
+    return State("met" if same else "waiting", f"{told} {watched.pool.resource}")
