@@ -160,6 +160,12 @@ IMAGES: Mapping[str, Image] = {
             {"/metrics-server": "metrics-server"},
             Config(("/metrics-server",), user="65534:65534"),
         ),
+        Image(
+            "karpenter",
+            "aiconform.local/karpenter/kwok:v1.9.0",  # upstream publishes no image of this provider
+            {"/karpenter": "karpenter-kwok"},
+            Config(("/karpenter",), user="65532:65532"),
+        ),
         *(
             Image(
                 name,

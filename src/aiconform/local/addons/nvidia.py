@@ -13,6 +13,10 @@ from aiconform.local.profiles import Accelerators
 
 RESOURCE = "nvidia.com/gpu"
 NAMESPACE = "nvidia-device-plugin"
+AUTOSCALED = "aiconform.dev/autoscaled"
+"""Taint of nodes that an autoscaler adds: nothing that others leave pending may make their pool grow."""
+
+_TOLERATIONS = [{"key": key, "operator": "Exists"} for key in ("CriticalAddonsOnly", RESOURCE, AUTOSCALED)]
 
 RUNTIME_CLASS = """\
 apiVersion: node.k8s.io/v1
@@ -46,6 +50,7 @@ def device_plugin(accelerators: Iterable[Accelerators]) -> Chart:
             "nvidiaDevRoot": "/",
             "cdi": {"nvidiaHookPath": HOOK},
             "gfd": {"enabled": True},
+            "tolerations": _TOLERATIONS,
             "nfd": _feature_discovery(),
         },
     )
@@ -67,5 +72,9 @@ def _feature_discovery() -> dict[str, object]:
         "enableNodeFeatureApi": True,
         "gc": {"enable": False},
         "master": {"resources": {"requests": {"cpu": "10m"}}},
-        "worker": {"nodeSelector": where, "config": {"core": {"labelSources": sources, "featureSources": sources}}},
+        "worker": {
+            "nodeSelector": where,
+            "tolerations": _TOLERATIONS,
+            "config": {"core": {"labelSources": sources, "featureSources": sources}},
+        },
     }

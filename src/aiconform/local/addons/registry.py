@@ -8,6 +8,7 @@ from aiconform.errors import UsageError
 from aiconform.local.addons.accelerator_exporter import ACCELERATOR_EXPORTER
 from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.envoy_gateway import ENVOY_GATEWAY
+from aiconform.local.addons.karpenter import KARPENTER
 from aiconform.local.addons.kuberay import KUBERAY
 from aiconform.local.addons.kueue import KUEUE
 from aiconform.local.addons.metrics_server import METRICS_SERVER
@@ -17,7 +18,17 @@ from aiconform.local.addons.volcano import VOLCANO
 
 ADDONS: Mapping[str, Addon] = {
     addon.name: addon
-    for addon in (PROMETHEUS, ACCELERATOR_EXPORTER, ADAPTER, METRICS_SERVER, ENVOY_GATEWAY, VOLCANO, KUEUE, KUBERAY)
+    for addon in (
+        PROMETHEUS,
+        ACCELERATOR_EXPORTER,
+        ADAPTER,
+        METRICS_SERVER,
+        ENVOY_GATEWAY,
+        VOLCANO,
+        KUEUE,
+        KUBERAY,
+        KARPENTER,
+    )
 }
 """Every add-on, in the order they are installed where nothing else decides."""
 
