@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -53,10 +54,20 @@ async def query(ctx: Context, monitoring: Monitoring, promql: str) -> list[Sampl
         if refused.reason:
             raise
         raise UndecidableError(f"{monitoring.name} itself answered {refused.status} to {promql}") from refused
-    data = body.get("data")
-    if body.get("status") != "success" or not isinstance(data, dict) or data.get("resultType") != "vector":
+    found = _vector(body)
+    if found is None:
         raise UndecidableError(f"{monitoring.name} answered {promql} with no vector: {body.get('error', '')}")
-    return [Sample(item["metric"], float(item["value"][1])) for item in data["result"]]
+    return found
+
+
+def _vector(body: Mapping[str, Any]) -> list[Sample] | None:
+    """The vector in an answer; None if there is none."""
+    try:
+        if (body["status"], body["data"]["resultType"]) != ("success", "vector"):
+            return None
+        return [Sample(dict(item["metric"]), float(item["value"][1])) for item in body["data"]["result"]]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
 
 
 def absent(ctx: Context, monitoring: Monitoring, promql: str) -> Callable[[], Awaitable[State]]:
