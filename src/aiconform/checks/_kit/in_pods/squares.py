@@ -20,15 +20,17 @@ def say(line: str) -> None:
 
 
 def connect(address: str, until: float) -> None:
-    """Connect, again and again: a head that has just started may not listen yet."""
+    """Connect once somebody listens; Ray itself looks the address up once in 30 s only."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     while True:
         try:
-            ray.init(address, logging_level="ERROR")
-        except Exception:
+            socket.create_connection((host, int(port)), timeout=2).close()
+        except OSError:
             if time.monotonic() > until:
                 raise
-            time.sleep(1)
+            time.sleep(0.5)
         else:
+            ray.init(address, logging_level="ERROR")
             return
 
 
