@@ -16,7 +16,7 @@ from functools import cache as remembered
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import build, cache, envoy, python_image, ray_image
+from aiconform.local import build, cache, envoy, image_memory, python_image, ray_image
 from aiconform.local.addons.exporter import image as exporter_image
 from aiconform.local.oci import Config, Entry, write_image
 from aiconform.progress import Progress
@@ -255,6 +255,17 @@ def _image(name: str) -> Image:
 
 
 def _ensure(image: Image, programs: Mapping[str, Path], progress: Progress) -> ImageFile:
+    facts = [repr(image.config), *(f"{path} {programs[name]}" for path, name in image.programs.items())]
+    place = image_memory.recall(image.name, facts) if image.tree else None
+    if place is None:
+        place = _make(image, programs, progress)
+        if image.tree:
+            image_memory.remember(image.name, facts, place)
+    return ImageFile(place / "image.tar", image.reference, (place / "digest").read_text())
+
+
+def _make(image: Image, programs: Mapping[str, Path], progress: Progress) -> Path:
+    """The directory of the image's archive, written if there is none with the same files."""
     entries = _entries(image, programs, progress)
 
     def write(target: Path) -> None:
@@ -264,8 +275,7 @@ def _ensure(image: Image, programs: Mapping[str, Path], progress: Progress) -> I
         (target / "digest").write_text(digest)
 
     place = cache.directory() / "images" / f"{image.name}-{_key(image, entries)}"
-    cache.make(place, write, waiting=lambda: progress.update(f"image {image.name}", waiting="another aiconform"))
-    return ImageFile(place / "image.tar", image.reference, (place / "digest").read_text())
+    return cache.make(place, write, waiting=lambda: progress.update(f"image {image.name}", waiting="another aiconform"))
 
 
 def _key(image: Image, entries: Iterable[Entry]) -> str:
