@@ -106,8 +106,10 @@ async def target_up(ctx: Context, monitoring: Monitoring, made: Service, *, with
     async def look() -> State:
         found = await prometheus.query(ctx, monitoring, f'up{{job="{made.job}"}}')
         observed = "; ".join(f"up of {one.labels.get('pod', 'no pod')} is {one.value:g}" for one in found)
-        where = [(one.labels.get("namespace"), one.labels.get("pod"), one.value) for one in found]
-        if where != [(namespace, made.pod, 1.0)]:
+        strange = [one.labels.get("namespace") for one in found if one.labels.get("namespace") != namespace]
+        if strange:
+            return State("wrong", f"{observed}, of namespace {strange[0]}")
+        if [(one.labels.get("pod"), one.value) for one in found] != [(made.pod, 1.0)]:
             return State("waiting", observed or "no target of the job")
         return State("met", observed, (("target up after", f"{ctx.now - start:.1f} s"),))
 
@@ -132,8 +134,8 @@ async def ask(ctx: Context, made: Service, number: int, *, already: int) -> None
     ctx.expect(f"the pod itself has counted {total}", _number(said), ok=said.get(REQUESTS) == total)
 
 
-def _number(said: Mapping[str, float]) -> str:
-    return f"{said[REQUESTS]:g}" if REQUESTS in said else "nothing"
+def _number(said: Mapping[str, float], name: str = REQUESTS) -> str:
+    return f"{said[name]:g}" if name in said else "nothing"
 
 
 async def count(ctx: Context, monitoring: Monitoring, made: Service, *, waves: Sequence[int]) -> None:
@@ -172,6 +174,8 @@ async def follow_queue(ctx: Context, monitoring: Monitoring, made: Service, *, d
     for depth in depths:
         seen = (await workloads.ask(ctx, "setter", [Batch("set", f"{root}/set?queue={depth}")]))["set"]
         ctx.expect(f"the queue is told to be {depth}", f"{seen.first_status}", ok=seen.first_status == 200)
+        said = await own_metrics(ctx, made)
+        ctx.expect(f"the pod itself says {depth}", _number(said, QUEUE), ok=said.get(QUEUE) == depth)
         look = prometheus.equal(ctx, monitoring, made.of_pod(QUEUE), depth, points=points)
         await ctx.poll(look, expected=f"{made.of_pod(QUEUE)} is {depth}", within_s=COLLECTED_S, every_s=0.5)
     ctx.expect(
