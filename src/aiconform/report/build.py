@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiconform.evidence.documents import CheckVerdict, PlannedCheck, PlannedProbe, ProbeVerdict
@@ -16,9 +17,11 @@ from aiconform.report.model import (
     Group,
     LaneView,
     ObservationView,
+    Printed,
     ProbeView,
     Report,
 )
+from aiconform.report.objects import created
 from aiconform.report.plot import Piece, plot
 from aiconform.report.series import table, tidy
 from aiconform.report.text import anchor, clock, one_line, plural
@@ -42,6 +45,7 @@ EXIT_MEANINGS = {
 MAX_MARKS = 150
 MAX_MEASURED = 60
 MAX_ROWS = 120
+MAX_PRINTED = 3
 
 
 def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
@@ -156,6 +160,7 @@ def _check(source: Source, scribe: Transcriber, plan: PlannedCheck, verdict: Che
     planned = list(plan.probes)
     planned += [_unplanned_probe(probe) for name, probe in judged.items() if name not in {p.id for p in planned}]
     probes = tuple(_probe(scribe, plan.requirement, probe, judged.get(probe.id), dict(lanes)) for probe in planned)
+    probes = tuple(replace(probe, printed=_printed(plan.requirement, probe.id, transcripts)) for probe in probes)
     outcome = verdict.outcome if verdict else "not run"
     reason = (verdict.reason if verdict else "") or plan.not_run
     if verdict is None and not reason:
@@ -180,6 +185,7 @@ def _check(source: Source, scribe: Transcriber, plan: PlannedCheck, verdict: Che
         transcripts=tuple(view for view in transcripts if view.exchanges or view.notes),
         timeline=_timeline(plan, probes, lanes, scribe.keys),
         plot=_plot(plan.requirement, probes),
+        objects=created((e for _, records in lanes for e in exchanges(records)), source.blob, scribe.anchors),
         cleanup=_cleanup(lanes, verdict),
     )
 
@@ -282,6 +288,20 @@ def _timeline(
         rows.append(_row(probe, records, keys))
     said = ", ".join(f"{probe.id} {probe.outcome}" for probe in probes)
     return draw(anchor("time", plan.requirement), f"Timeline of {plan.requirement}", f"{said}.", rows)
+
+
+def _printed(requirement: str, probe: str, lanes: Sequence[LaneView]) -> tuple[Printed, ...]:
+    """The tables that the API server printed for a probe, as a reader knows them from kubectl."""
+    own = f"{requirement}/{probe}"
+    found = [
+        Printed(part, entry.anchor)
+        for lane in lanes
+        if lane.lane == own
+        for entry in lane.exchanges
+        for part in entry.shown
+        if part.columns and part.rows and "as=Table" in entry.accept
+    ]
+    return tuple(found[:MAX_PRINTED])
 
 
 def _plot(requirement: str, probes: Sequence[ProbeView]) -> Plot | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from aiconform.evidence.documents import ClusterFacts, Level, ProbeKind
     from aiconform.evidence.records import Outcome
     from aiconform.report.bodies import Shown
+    from aiconform.report.objects import Created
     from aiconform.report.plot import Plot
     from aiconform.report.series import SeriesTable, Tidy
     from aiconform.report.timeline import Timeline
@@ -85,6 +87,21 @@ class ObservationView:
     series: tuple[Tidy, ...] = ()
     values: SeriesTable | None = None
 
+    @property
+    def cited(self) -> tuple[tuple[Citation, int], ...]:
+        """What it rests on, each kind of request once, with how often: the page has no room for every poll."""
+        times = Counter(cited.label for cited in self.rests_on)
+        last = {cited.label: cited for cited in self.rests_on}
+        return tuple((last[label], times[label]) for label in last)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A table that the API server printed for a probe, and the exchange it is from."""
+
+    table: Shown
+    anchor: str
+
 
 @dataclass(frozen=True)
 class LaneView:
@@ -129,6 +146,7 @@ class ProbeView(_Timed):
     ended_us: int | None
     observations: tuple[ObservationView, ...]
     waits: tuple[str, ...]
+    printed: tuple[Printed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,6 +188,7 @@ class CheckView(_Timed):
     transcripts: tuple[LaneView, ...]
     timeline: Timeline | None
     plot: Plot | None
+    objects: tuple[Created, ...]
     cleanup: CleanupView
 
     @property

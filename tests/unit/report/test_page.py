@@ -18,6 +18,7 @@ from tests.unit.report.sample import MemoryBundle, sample, sample_plan, write_bu
 
 from aiconform.evidence.documents import Plan, Verdicts
 from aiconform.report import render_html
+from aiconform.report.model import Citation, ObservationView
 
 ROOT = Path(__file__).parents[3]
 
@@ -131,6 +132,31 @@ def test_transcript_shows_requests_tables_logs_and_lines_to_repeat(html: str) ->
     assert "To repeat this (not what ran):" in text
     assert "kubectl logs -n aiconform-7f3c share-0 -c main" in text
     assert "Warning: would violate PodSecurity" in text
+
+
+def test_what_the_api_server_printed_stands_with_the_probe(html: str) -> None:
+    probe = part(html, "gpu_sharing").split('id="gpu_sharing-four_share"')[1].split("</article>")[0]
+    assert "As the API server printed it" in probe
+    printed = probe.split('<div class="printed">')[1]
+    assert re.findall(r"<td>([^<]*)</td>", printed)[:3] == ["share-0", "1/1", "Running"]
+    other = part(html, "gpu_sharing").split('id="gpu_sharing-fifth_waits"')[1].split("</article>")[0]
+    assert "As the API server printed it" not in other
+
+
+def test_objects_are_named_and_lead_to_their_manifest(html: str) -> None:
+    section = part(html, "gpu_sharing")
+    made = section.split('<p class="made">')[1].split("</p>")[0]
+    assert re.findall(r">(Pod share-\d)</a>", made) == [f"Pod share-{number}" for number in range(4)]
+    for anchor in re.findall(r'href="#([^"]+)"', made):
+        exchange = section.split(f'id="{anchor}"')[1].split('<div class="exchange"')[0]
+        assert ">POST</span>" in exchange
+
+
+def test_polls_are_cited_once_with_how_often() -> None:
+    label = "get pods/a 200"
+    cited = [Citation("lane", n, f"x-{n}", label) for n in range(5)] + [Citation("lane", 9, "x-9", "list pods 200")]
+    seen = ObservationView("e", "o", "passed", "", (), tuple(cited))
+    assert [(one.anchor, times) for one, times in seen.cited] == [("x-4", 5), ("x-9", 1)]
 
 
 def test_a_stream_links_each_piece_and_says_why_it_ended(html: str, bundle: MemoryBundle) -> None:
