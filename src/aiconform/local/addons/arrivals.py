@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from anyio import to_thread
 
@@ -78,6 +79,7 @@ class Arrivals:
         self._stopped = threading.Event()
         self._turns = threading.Semaphore(SIDE_BY_SIDE)
         self._threads: list[threading.Thread] = []
+        self._to_build: list[Path] = []
 
     def __enter__(self) -> Arrivals:
         """Begin building and installing."""
@@ -134,6 +136,8 @@ class Arrivals:
         os.nice(_NICE)  # this thread's, and inherited by the builds: checks are timed, builds are not
         with contextlib.ExitStack() as downloads:
             with contextlib.suppress(AiconformError):  # the build that needs it tells what is wrong
+                places = [build.place(item) for item in build.components_of(self._programs()) if item.programs]
+                self._to_build = [place for place in places if not place.exists()]
                 downloads.enter_context(build.downloading(self._programs(), self._progress))
             for coming in self._coming.values():
                 coming.built.set_result(self._why_not(lambda coming=coming: self._build(coming)))  # type: ignore[misc]
@@ -178,10 +182,11 @@ class Arrivals:
         if self._stopped.is_set():
             raise LocalClusterError("given up: the run is over")
 
-    def tell(self, what: str, done: int, total: int, waiting: str) -> None:
+    def tell(self, what: str, waiting: str) -> None:
         """Pass on what is built; what is installed is told beside the check that waits for it."""
         if what.startswith("building"):
-            self._progress.update(what, done, total, waiting)
+            done = sum(place.exists() for place in self._to_build)
+            self._progress.update(what, done, len(self._to_build), waiting)
 
     def tell_finished(self, what: str, detail: str) -> None:
         """Pass on what is finished, as long as somebody waits."""
@@ -196,11 +201,11 @@ class _Told:
         self._arrivals = arrivals
         self._coming = coming
 
-    def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:
+    def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:  # noqa: ARG002
         """Remember what is being done; also where work ends whose run is over."""
         self._arrivals.check()
         self._coming.state = f"{what}, {waiting}" if waiting else what
-        self._arrivals.tell(what, done, total, waiting)
+        self._arrivals.tell(what, waiting)
 
     def finished(self, what: str, detail: str = "") -> None:
         """Pass it on."""
