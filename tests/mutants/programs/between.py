@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -176,5 +178,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # as a container's first process it would be ignored
     ThreadingHTTPServer.daemon_threads = True
     ThreadingHTTPServer(("", LISTEN), Handler).serve_forever()

@@ -72,14 +72,15 @@ async def accepted_class(ctx: Context) -> Class:
     seen = await ctx.until(
         Target(kinds.GATEWAY_CLASS), some_accepted, expected="a GatewayClass is accepted by its controller", within_s=60
     )
-    found = next(item for item in seen if _accepted(item))
-    chosen = Class(found["metadata"]["name"], str(found["spec"]["controllerName"]))
+    name = next(item["metadata"]["name"] for item in seen if _accepted(item))
     release = await _release(ctx)
+    found = await ctx.read_named(kinds.GATEWAY_CLASS, name)
+    chosen = Class(name, str(found["spec"]["controllerName"]))
     ctx.expect(
-        f"{API} is served",
-        f"Gateway API {release}",
-        ok=True,
-        figures={"GatewayClass": chosen.name, "controller": chosen.controller, "Gateway API": release},
+        f"GatewayClass {name} is accepted, at its current generation",
+        f"{_words(found, 'Accepted')}, by {chosen.controller}",
+        ok=_accepted(found),
+        figures={"GatewayClass": name, "controller": chosen.controller, "Gateway API": release},
     )
     return chosen
 
