@@ -16,6 +16,7 @@ MAXIMUM = 2
 PERIOD_S = 15
 """Upstream's default time between two looks of the autoscaler."""
 STEADY_S = 2 * PERIOD_S + 3
+ONCE_MORE_S = PERIOD_S + 3
 LOOK_S = 2.0
 
 
@@ -193,10 +194,10 @@ class Watcher:
         metric = tuple((moment, look.metric) for moment, look in self._seen if look.metric is not None)
         return (
             Series(self.name, self.unit, metric),
-            Series(f"target of {self.name}", self.unit, ((at[0], self.target), (at[-1], self.target))),
-            Series("desired replicas", "replicas", tuple((moment, look.desired) for moment, look in self._seen)),
-            Series("ready replicas", "replicas", tuple((moment, look.ready) for moment, look in self._seen)),
-            Series("maximum of replicas", "replicas", ((at[0], MAXIMUM), (at[-1], MAXIMUM))),
+            Series(f"target for {self.name}", self.unit, ((at[0], self.target), (at[-1], self.target))),
+            Series("ready", "replicas", tuple((moment, look.ready) for moment, look in self._seen)),
+            Series("desired", "replicas", tuple((moment, look.desired) for moment, look in self._seen if look.desired)),
+            Series("maximum", "replicas", ((at[0], MAXIMUM), (at[-1], MAXIMUM))),
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiconform.checks._kit import autoscale, pods, script, workloads
 from aiconform.checks._kit.autoscale import MAXIMUM, Scaled, Watcher
-from aiconform.engine import Context, Facts, Handle, State, Unmet, kinds
+from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
 
 Obj = dict[str, Any]
 
@@ -105,7 +105,11 @@ async def burn(ctx: Context, made: Scaled) -> None:
 
 async def waits(ctx: Context, made: Scaled) -> None:
     """The second pod stays pending, and the scheduler says for want of what."""
-    second = await _second(ctx, made)
+    ctx.memo["second"] = await _second(ctx, made)
+    # made by the Deployment, so it carries its labels, not those of the run
+    second = Target(
+        kinds.POD, ctx.namespace, {workloads.APP_LABEL: made.workload.app}, f"metadata.name={ctx.memo['second']}"
+    )
     refused = pods.refused_for("Insufficient", made.node.resource)
     await ctx.until(second, refused, expected=f"it is refused for want of {made.node.resource}", within_s=60)
     await ctx.never(second, pods.started, expected=f"no node for {WINDOW_S} s", during_s=WINDOW_S)
@@ -117,11 +121,10 @@ async def waits(ctx: Context, made: Scaled) -> None:
         every_s=autoscale.LOOK_S,
     )
     await ctx.show([made.autoscaler, made.workload.deployment])
-    ctx.memo["second"] = second
 
 
-async def _second(ctx: Context, made: Scaled) -> Handle:
-    """The pod beside the one that was there before."""
+async def _second(ctx: Context, made: Scaled) -> str:
+    """The name of the pod beside the one that was there before."""
 
     def two(objects: list[Obj]) -> State:
         names = ", ".join(found["metadata"]["name"] for found in objects)
@@ -130,8 +133,8 @@ async def _second(ctx: Context, made: Scaled) -> Handle:
     found = await ctx.until(
         workloads.pods_of(ctx, made.workload), two, expected=f"the workload has {MAXIMUM} pods", within_s=60
     )
-    [new] = [pod["metadata"] for pod in found if pod["metadata"]["name"] != ctx.memo["burning"]]
-    return Handle(kinds.POD, new["namespace"], new["name"], new["uid"])
+    names = [str(pod["metadata"]["name"]) for pod in found]
+    return next(name for name in names if name != ctx.memo["burning"])
 
 
 async def starts(ctx: Context, made: Scaled) -> None:
@@ -145,5 +148,5 @@ async def starts(ctx: Context, made: Scaled) -> None:
         every_s=autoscale.LOOK_S,
     )
     names = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
-    waited = ctx.memo["second"].name
+    waited = ctx.memo["second"]
     ctx.expect("the pod that waited is one of them", ", ".join(names), ok=waited in names)

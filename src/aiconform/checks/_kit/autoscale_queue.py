@@ -15,6 +15,8 @@ Obj = dict[str, Any]
 
 GROUP = "custom.metrics.k8s.io"
 TARGET = 5
+LONG = 6 * TARGET
+"""A queue for which six replicas would be wanted."""
 NAME = "queue per pod"
 UNIT = "requests"
 _QUANTITY = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)([mk]?)")
@@ -160,7 +162,7 @@ async def stays(ctx: Context, made: Scaled) -> None:
 
 async def capped(ctx: Context, made: Scaled) -> None:
     """However long the queue, there are never more than the maximum, and the autoscaler says that it is limited."""
-    await tell(ctx, [ctx.memo["first"]], 40 * TARGET)
+    await tell(ctx, [ctx.memo["first"]], LONG)
     watched = watcher(ctx, made)
 
     def limited(look: Look) -> State:
@@ -170,10 +172,10 @@ async def capped(ctx: Context, made: Scaled) -> None:
             return State("wrong", observed)
         return State("met" if said == "True TooManyReplicas" else "waiting", observed)
 
-    expected = f"a queue of {40 * TARGET} is more than {MAXIMUM} replicas can take, and the autoscaler says so"
+    expected = f"a queue of {LONG} is more than {MAXIMUM} replicas can take, and the autoscaler says so"
     await ctx.poll(watched.sample(limited), expected=expected, within_s=120, every_s=autoscale.LOOK_S)
-    still = f"it stays {MAXIMUM} for {autoscale.PERIOD_S + 3} s"
-    await ctx.hold(watched.sample(limited), expected=still, during_s=autoscale.PERIOD_S + 3, every_s=autoscale.LOOK_S)
+    still = f"it stays {MAXIMUM} for {autoscale.ONCE_MORE_S} s"
+    await ctx.hold(watched.sample(limited), expected=still, during_s=autoscale.ONCE_MORE_S, every_s=autoscale.LOOK_S)
 
 
 async def blind(ctx: Context, made: Scaled) -> None:
@@ -189,8 +191,8 @@ async def blind(ctx: Context, made: Scaled) -> None:
 
     expected = "the API answers the metric no more, and the autoscaler says that it cannot work (ScalingActive False)"
     await ctx.poll(watched.sample(lost), expected=expected, within_s=180, every_s=autoscale.LOOK_S)
-    still = f"nothing changes for {autoscale.STEADY_S} s"
-    await ctx.hold(watched.sample(lost), expected=still, during_s=autoscale.STEADY_S, every_s=autoscale.LOOK_S)
+    still = f"nothing changes for {autoscale.ONCE_MORE_S} s"
+    await ctx.hold(watched.sample(lost), expected=still, during_s=autoscale.ONCE_MORE_S, every_s=autoscale.LOOK_S)
 
 
 async def shrink(ctx: Context, made: Scaled) -> None:
