@@ -38,11 +38,11 @@ def completion(ctx: Context, front: Gateway, host: str, *, model: str) -> Batch:
     )
 
 
-def intact(ctx: Context, sent: Batch, seen: Answers, backend: str) -> None:
-    """Expect that a backend got method, path, host, headers and body as they were sent."""
+def wanted(sent: Batch, backend: str) -> dict[str, object]:
+    """What a backend must say of the request."""
     body = sent.body.encode()
     signed = "\n".join(f"{name}:{sent.headers[name]}" for name in _HEADERS)
-    wanted: dict[str, object] = {
+    return {
         "backend": backend,
         "method": sent.method,
         "path": PATH,
@@ -51,15 +51,20 @@ def intact(ctx: Context, sent: Batch, seen: Answers, backend: str) -> None:
         "body_sha256": hashlib.sha256(body).hexdigest(),
         "headers_sha256": hashlib.sha256(signed.encode()).hexdigest(),
     }
-    got = _arrived(seen)
+
+
+def intact(ctx: Context, sent: Batch, seen: Answers, backend: str) -> None:
+    """Expect that a backend got method, path, host, headers and body as they were sent."""
+    told_of, got = wanted(sent, backend), _arrived(seen)
     differing = [
-        f"{name} is {got.get(name)!r}, not {value!r}" for name, value in wanted.items() if got.get(name) != value
+        f"{name} is {got.get(name)!r}, not {value!r}" for name, value in told_of.items() if got.get(name) != value
     ]
+    size = told_of["body_bytes"]
     ctx.expect(
-        f"POST {PATH} reaches {backend} as it was sent: its Host, {len(_HEADERS)} headers and {len(body)} bytes",
+        f"POST {PATH} reaches {backend} as it was sent: its Host, {len(_HEADERS)} headers and {size} bytes",
         "; ".join([*(differing or ["the same, by their digests"]), told(seen)]),
         ok=seen.settled_s is not None and seen.first_status == 200 and not differing,
-        figures={name: str(got.get(name, "")) for name in wanted},
+        figures={name: str(got.get(name, "")) for name in told_of},
     )
 
 

@@ -170,7 +170,7 @@ async def route(
             "spec": {
                 "parentRefs": [{"name": gateway.handle.name, "sectionName": "http"}],
                 "hostnames": [host],
-                "rules": [_rule(found) for found in rules],
+                "rules": rules_of(*rules),
             },
         }
     )
@@ -189,8 +189,13 @@ async def settled(ctx: Context, handle: Handle, gateway: Gateway) -> None:
 
 async def change(ctx: Context, handle: Handle, gateway: Gateway, *rules: Rule) -> None:
     """Give a route other rules, and wait until they are accepted and resolved."""
-    await ctx.patch(handle, {"spec": {"rules": [_rule(found) for found in rules]}})
+    await ctx.patch(handle, {"spec": {"rules": rules_of(*rules)}})
     await settled(ctx, handle, gateway)
+
+
+def rules_of(*rules: Rule) -> list[Obj]:
+    """Rules as a route's spec has them."""
+    return [_rule(found) for found in rules]
 
 
 def _rule(rule: Rule) -> Obj:
