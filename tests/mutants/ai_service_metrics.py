@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import Event
 from typing import Any
@@ -47,14 +47,30 @@ def without_pods(cluster: Cluster) -> Iterator[None]:
 
 
 @contextmanager
-def dropping(cluster: Cluster, metric: str) -> Iterator[None]:
+def relabelling(cluster: Cluster, kind: str, rule: dict[str, Any]) -> Iterator[None]:
+    """A Prometheus with a rule that changes whatever it collects."""
+    classes = [{"name": "broken", "default": True, kind: [rule]}]
+    with patched(cluster, {"spec": {"scrapeClasses": classes}}, *PROMETHEUS):
+        _until(cluster, lambda config: rule["regex"] in config)
+        yield
+    _until(cluster, lambda config: rule["regex"] not in config)
+
+
+def dropping(cluster: Cluster, metric: str) -> AbstractContextManager[None]:
     """A Prometheus that throws a metric of inference services away."""
     rule = {"action": "drop", "sourceLabels": ["job", "__name__"], "regex": f"inference-.*;{metric}"}
-    classes = [{"name": "broken", "default": True, "metricRelabelings": [rule]}]
-    with patched(cluster, {"spec": {"scrapeClasses": classes}}, *PROMETHEUS):
-        _until(cluster, lambda config: f"inference-.*;{metric}" in config)
-        yield
-    _until(cluster, lambda config: f"inference-.*;{metric}" not in config)
+    return relabelling(cluster, "metricRelabelings", rule)
+
+
+def moving(cluster: Cluster) -> AbstractContextManager[None]:
+    """A Prometheus that says of inference services that they are of another namespace."""
+    rule = {
+        "sourceLabels": ["__meta_kubernetes_service_name"],
+        "regex": "inference-.+",
+        "targetLabel": "namespace",
+        "replacement": "elsewhere",
+    }
+    return relabelling(cluster, "relabelings", rule)
 
 
 @contextmanager
@@ -90,7 +106,7 @@ def asked_by_others(cluster: Cluster) -> AbstractContextManager[None]:
     return meanwhile(ask, cluster)
 
 
-def _until(cluster: Cluster, right: Any) -> None:
+def _until(cluster: Cluster, right: Callable[[str], bool]) -> None:
     """Wait until Prometheus has taken up a configuration."""
     path = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:web/proxy/api/v1/status/config"
     deadline = time.monotonic() + TAKEN_UP_S
@@ -132,6 +148,12 @@ MUTANTS = (
         "the operator of Prometheus is stopped",
         lambda cluster: scaled_to_zero(cluster, NAMESPACE, "prometheus-operator"),
         {"discovered": Kill("failed", "no target of the job")},
+    ),
+    Mutant(
+        CHECK,
+        "Prometheus says the service is of another namespace",
+        moving,
+        {"discovered": Kill("failed", "of namespace elsewhere")},
     ),
     Mutant(
         CHECK,
