@@ -40,9 +40,11 @@ class Tally:
 
 
 def _extend(line: list[tuple[float, float]], now: float, number: int) -> None:
-    """Add a point, and one before it where the number changes: it was what it was until then."""
+    """Go on with a line: one step where the number changes, one stretch while it does not."""
     if line and line[-1][1] != number:
         line.append((now, line[-1][1]))
+    elif len(line) > 1 and line[-2][1] == number:
+        line.pop()
     line.append((now, float(number)))
 
 
