@@ -24,10 +24,11 @@ CHECK = Check(
 )
 async def answered(ctx: Context) -> None:
     workload, node = ctx.memo["queue"] = await autoscale_queue.service(ctx)
-    await autoscale_queue.answered(ctx, workload, told=7, within_s=300)
+    await autoscale_queue.known(ctx, workload)
+    await autoscale_queue.answered(ctx, workload, told=7)
     [pod] = await autoscale.running(ctx, workload, node, 1)
     await autoscale_queue.tell(ctx, [pod], 0)
-    await autoscale_queue.answered(ctx, workload, told=0, within_s=60)
+    await autoscale_queue.answered(ctx, workload, told=0)
 
 
 @CHECK.positive(

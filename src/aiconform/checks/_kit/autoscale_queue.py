@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from aiconform.checks._kit import autoscale, prometheus_operator, workloads
@@ -79,17 +80,27 @@ def quantity(text: str) -> float:
     return float(found.group(1)) * _FACTORS[found.group(2)] if found else float("nan")
 
 
-async def answered(ctx: Context, workload: Workload, *, told: int, within_s: float) -> None:
-    """The API answers what the pod was told."""
+async def known(ctx: Context, workload: Workload) -> None:
+    """The API answers the metric of the pod, whatever its value."""
+    look = _answer(ctx, workload, lambda values: len(values) == 1)
+    await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} of the pod", within_s=300)
 
+
+async def answered(ctx: Context, workload: Workload, *, told: int) -> None:
+    """The API answers what the pod was told."""
+    look = _answer(ctx, workload, lambda values: values == [told])
+    await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} of the pod with {told}", within_s=60)
+
+
+def _answer(ctx: Context, workload: Workload, right: Callable[[list[float]], bool]) -> autoscale.Sample:
     async def look() -> State:
         found, why = await values(ctx, workload)
         if not found:
             return State("nothing", f"no value: {why}")
         observed = ", ".join(f"{pod}: {value:g}" for pod, value in found.items())
-        return State("met" if list(found.values()) == [told] else "waiting", observed)
+        return State("met" if right(list(found.values())) else "waiting", observed)
 
-    await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} of the pod with {told}", within_s=within_s)
+    return look
 
 
 async def scaled(ctx: Context) -> Scaled:
@@ -130,12 +141,14 @@ async def grow(ctx: Context, made: Scaled) -> None:
     await tell(ctx, [first], 2 * TARGET)
     watched = watcher(ctx, made)
     await ctx.poll(
-        watched.sample(autoscale.wants(MAXIMUM)),
-        expected=f"a queue of {2 * TARGET} makes it {MAXIMUM} replicas, with {TARGET} as the target for each",
+        watched.sample(autoscale.asks_for(MAXIMUM)),
+        expected=f"a queue of {2 * TARGET}, with {TARGET} as the target for each, makes it ask for {MAXIMUM} replicas",
         within_s=300,
         every_s=autoscale.LOOK_S,
     )
     pods = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
+    settled = f"the autoscaler sees {MAXIMUM} replicas, and they are ready"
+    await ctx.poll(watched.sample(autoscale.wants(MAXIMUM)), expected=settled, within_s=60, every_s=autoscale.LOOK_S)
     await autoscale.told_by_event(ctx, made, MAXIMUM, QUEUE)
     await ctx.show([made.autoscaler, made.workload.deployment])
     ctx.memo["first"] = first
@@ -202,7 +215,7 @@ async def shrink(ctx: Context, made: Scaled) -> None:
     await ctx.poll(
         watched.sample(autoscale.wants(1)),
         expected="an empty queue brings it back to one replica",
-        within_s=420,
+        within_s=240,
         every_s=autoscale.LOOK_S,
     )
     await autoscale.running(ctx, made.workload, made.node, 1)
