@@ -64,13 +64,13 @@ async def compute(ctx: Context) -> None:
     end = ctx.name("report-ends")
     container = {
         "name": "client",
-        "command": ["python", "-u", "-c", workloads.program("squares"), address, str(ray_cluster.NODES), "90", end],
+        "command": ["python", "-u", "-c", workloads.program("squares"), address, str(ray_cluster.NODES), "150", end],
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     }
     spec = {**ray_cluster.pod_spec(ctx, container), "restartPolicy": "Never", "activeDeadlineSeconds": pods.DEADLINE_S}
     client = await ctx.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ctx.name("task")}, "spec": spec})
     await ctx.until(client, pods.running, expected=f"{client} runs", within_s=90)
-    report = parse((await ctx.log(client, "client", end=end, within_s=200)).splitlines())
+    report = parse((await ctx.log(client, "client", end=end, within_s=300)).splitlines())
     names = sorted(pod["metadata"]["name"] for pod in members)
     seen, error = report.one("hosts"), report.one("error")
     good = report.one("result") == str(SQUARES) and seen == ",".join(names)

@@ -20,17 +20,18 @@ def say(line: str) -> None:
 
 
 def connect(address: str, until: float) -> None:
-    """Connect once somebody listens; Ray itself looks the address up once in 30 s only."""
+    """Connect, again and again until it works: a head that has just started is slow to make room for a client."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     while True:
         try:
+            # Ray itself looks for the port once in 30 s only
             socket.create_connection((host, int(port)), timeout=2).close()
-        except OSError:
+            ray.init(address, logging_level="ERROR")
+        except Exception:
             if time.monotonic() > until:
                 raise
             time.sleep(0.5)
         else:
-            ray.init(address, logging_level="ERROR")
             return
 
 
