@@ -111,8 +111,9 @@ class Cluster:
             LocalClusterError: it failed.
         """
         cache = self.home.directory / "kubectl"  # not in the user's ~/.kube, and gone with the cluster
+        ends_with_us = ["setpriv", "--pdeathsig=KILL"]  # or it could write its cache when the cluster is gone
         command = [str(parts.kubectl()), f"--kubeconfig={self.kubeconfig}", f"--cache-dir={cache}", *arguments]
-        result = subprocess.run(command, text=True, capture_output=True, check=False, input=stdin)
+        result = subprocess.run([*ends_with_us, *command], text=True, capture_output=True, check=False, input=stdin)
         if result.returncode != 0:
             raise LocalClusterError(
                 f"kubectl {' '.join(arguments)} failed", details=result.stderr.strip().splitlines()[-5:]
