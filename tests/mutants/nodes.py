@@ -101,9 +101,13 @@ def meanwhile(work: Callable[[Api, threading.Event], None], cluster: Cluster) ->
 
 
 def ours(api: Api, plural: str, prefix: str, group: str = "/api/v1") -> list[dict[str, Any]]:
-    """Objects of runs whose names begin so."""
-    items = api.get(f"{group}/{plural}?labelSelector=aiconform.dev/run")["items"]
-    return [item for item in items if item["metadata"]["name"].startswith(prefix)]
+    """Objects of runs whose names begin so: labelled, or in the namespace of one, as the pods of a Deployment are."""
+    items = api.get(f"{group}/{plural}")["items"]
+    return [item for item in items if item["metadata"]["name"].startswith(prefix) and _of_a_run(item["metadata"])]
+
+
+def _of_a_run(meta: dict[str, Any]) -> bool:
+    return "aiconform.dev/run" in meta.get("labels", {}) or meta.get("namespace", "").startswith("aiconform-")
 
 
 def refused(pod: dict[str, Any]) -> bool:
