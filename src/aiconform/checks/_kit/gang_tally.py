@@ -41,11 +41,12 @@ class Tally:
 
 def _extend(line: list[tuple[float, float]], now: float, number: int) -> None:
     """Go on with a line: one step where the number changes, one stretch while it does not."""
-    if line and line[-1][1] != number:
-        line.append((now, line[-1][1]))
-    elif len(line) > 1 and line[-2][1] == number:
+    if len(line) > 1 and line[-2][1] == line[-1][1]:
         line.pop()
-    line.append((now, float(number)))
+    if line:
+        line.append((now, line[-1][1]))
+    if not line or line[-1][1] != number:
+        line.append((now, float(number)))
 
 
 def _placed(found: Obj) -> bool:
