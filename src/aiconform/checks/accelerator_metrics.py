@@ -7,6 +7,7 @@ from aiconform.checks._kit import (
     metrics_devices,
     metrics_exporters,
     metrics_load,
+    metrics_watch,
     prometheus_operator,
 )
 from aiconform.engine import Check, Context, needs
@@ -44,7 +45,7 @@ async def each_device(ctx: Context) -> None:
 async def same_devices(ctx: Context) -> None:
     doors = ctx.memo["doors"]
     held = [await metrics_devices.hold(ctx, door.node) for door in doors]
-    watch = metrics_load.Watch(doors)
+    watch = metrics_watch.Watch(doors)
     await watch.rest(ctx)
     for door, mine in zip(doors, held, strict=True):
         metrics_devices.same(ctx, door, watch.pages[door.node.node], mine)
