@@ -16,7 +16,7 @@ Obj = dict[str, Any]
 UP_S = 1200
 DOWN_S = 1800
 """What clouds may take to bring a node and to let it go."""
-SIMULATED_S = 180
+SIMULATED_S = 120
 """The same where accelerators are simulated, so that no machine has to be found and booted."""
 HOLD_S = 7200
 UNKNOWN = "aiconform.dev/offered-nowhere"
@@ -104,14 +104,14 @@ class Watched:
 
 
 def usable(node: Obj) -> bool:
-    """Ready, and open to pods: neither cordoned nor marked by an autoscaler as going away."""
+    """Ready, and open to pods: neither cordoned nor marked by an autoscaler as coming or going."""
     spec, conditions = node.get("spec", {}), node.get("status", {}).get("conditions") or []
     ready = any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
-    going = any(taint.get("key") in _GOING for taint in spec.get("taints") or [])
-    return ready and not spec.get("unschedulable") and not going and "deletionTimestamp" not in node["metadata"]
+    closed = any(taint.get("key") in _CLOSED for taint in spec.get("taints") or [])
+    return ready and not spec.get("unschedulable") and not closed and "deletionTimestamp" not in node["metadata"]
 
 
-_GOING = ("karpenter.sh/disrupted", "ToBeDeletedByClusterAutoscaler")
+_CLOSED = ("karpenter.sh/unregistered", "karpenter.sh/disrupted", "ToBeDeletedByClusterAutoscaler")
 
 
 def pod(ctx: Context, hint: str, pool: NodePool, resources: Mapping[str, str]) -> Obj:
