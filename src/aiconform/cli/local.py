@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -114,11 +115,12 @@ def _lines(found: Status) -> list[str]:
                 "kubeconfig": found.kubeconfig,
                 "logs": found.logs,
                 "memory": f"{found.memory_bytes / 2**20:.0f} MiB",
-                "add-ons": "; ".join(f"{name} {version}" for name, version in found.addons.items()) or "none",
             }
         ),
         "",
         *_table(found),
+        "",
+        *_columns([("ADD-ON", "VERSION"), *found.addons.items()]),
     ]
     return [*lines, *_problems(found)]
 
@@ -150,5 +152,9 @@ def _table(found: Status) -> list[str]:
                 str(sum(service.restarts for service in node.services)),
             )
         )
+    return _columns(rows)
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -185,11 +185,12 @@ def _version(record: records.Record) -> str:
 
 
 def _addons(api: Api) -> dict[str, str]:
-    """Workloads that every cluster of ours has, and the tag of their first image."""
+    """What every cluster of ours has, by the images of its workloads."""
     found: dict[str, str] = {}
     for kind in ("deployments", "daemonsets"):
         for item in api.get(f"/apis/apps/v1/{kind}")["items"]:
             if item["metadata"]["namespace"] in _OWN_NAMESPACES:
                 image = item["spec"]["template"]["spec"]["containers"][0]["image"]
-                found[item["metadata"]["name"]] = image.partition("@")[0].rpartition(":")[2]
+                name, _, version = image.partition("@")[0].rpartition("/")[2].partition(":")
+                found[name] = version
     return dict(sorted(found.items()))
