@@ -28,12 +28,6 @@ def edit(obj, request):
         (container,) = obj["spec"]["template"]["spec"]["containers"]
         container["command"] = [word.replace("inference_queue_depth", "queue") for word in container["command"]]
 """
-FROZEN = """
-def edit(obj, request):
-    before = (request.get("oldObject") or {}).get("endpoints") or []
-    if obj["metadata"]["name"].startswith("inference-") and any(e["conditions"]["ready"] for e in before):
-        obj["endpoints"] = before
-"""
 
 
 @contextmanager
@@ -71,6 +65,12 @@ def moving(cluster: Cluster) -> AbstractContextManager[None]:
         "replacement": "elsewhere",
     }
     return relabelling(cluster, "relabelings", rule)
+
+
+def forgetting(cluster: Cluster) -> AbstractContextManager[None]:
+    """A Prometheus that does not collect from a pod that replaces another."""
+    present = "__meta_kubernetes_pod_annotationpresent_aiconform_dev_restarted"
+    return relabelling(cluster, "relabelings", {"action": "drop", "sourceLabels": [present], "regex": "true|restarted"})
 
 
 @contextmanager
@@ -187,8 +187,8 @@ MUTANTS = (
     ),
     Mutant(
         CHECK,
-        "the service's endpoints stay what they were",
-        lambda cluster: webhook(cluster, FROZEN, "discovery.k8s.io", ["endpointslices"], "UPDATE"),
-        {"resumed": Kill("failed", "alone")},
+        "Prometheus does not collect from the pod that replaces the first",
+        forgetting,
+        {"resumed": Kill("failed", "no target of the job")},
     ),
 )
