@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aiconform.checks._kit import nodepools
+from aiconform.checks._kit.nodepools import Watched
+from aiconform.engine.nodepools import NodePool
+
+
+def pool(name: str = "gpus", stuck: str = "", simulated: str = "") -> NodePool:
+    return NodePool(
+        "Karpenter", name, ("pool", name), ("a",), "nvidia.com/gpu", 1, 0, 3, ("gpus-only",), stuck, simulated
+    )
+
+
+def facts(*pools: NodePool, gaps: tuple[str, ...] = ()) -> Any:
+    return SimpleNamespace(pools=pools, gaps=gaps, accelerators=())
+
+
+def node(name: str, uid: str = "", ready: str = "True", gpus: str = "1", **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "uid": uid or name},
+        "spec": spec,
+        "status": {"conditions": [{"type": "Ready", "status": ready}], "allocatable": {"nvidia.com/gpu": gpus}},
+    }
+
+
+def test_a_pool_with_room_is_looked_at() -> None:
+    found = facts(pool("gpus"), pool("fixed", stuck="its minimum and its maximum are both 1"))
+    assert nodepools.grows(found) is None
+    assert nodepools.chosen(found).name == "gpus"
+    assert nodepools.held(found) == {"pool/gpus"}
+
+
+def test_a_fixed_pool_proves_nothing() -> None:
+    unmet = nodepools.grows(facts(pool(stuck="its minimum and its maximum are both 1")))
+    assert unmet is not None
+    assert unmet.outcome == "not run"
+    assert "nothing would be proved: gpus (Karpenter): its minimum and its maximum are both 1" in unmet.reason
+    assert nodepools.held(facts()) == frozenset()
+
+
+def test_no_autoscaler_is_not_run_and_no_permission_is_undecided() -> None:
+    unmet = nodepools.grows(facts())
+    assert unmet is not None
+    assert unmet.outcome == "not run"
+    unmet = nodepools.grows(facts(gaps=("nodepools: 403 Forbidden",)))
+    assert unmet is not None
+    assert (unmet.outcome, "403" in unmet.reason) == ("undecided", True)
+
+
+def test_patience_is_for_clouds() -> None:
+    assert Watched(pool(), 1).up_s == nodepools.UP_S
+    assert Watched(pool(simulated="of ours"), 1).down_s == nodepools.SIMULATED_S < nodepools.DOWN_S
+
+
+@pytest.mark.parametrize(
+    "shut",
+    [
+        node("a", ready="False"),
+        node("a", ready="Unknown"),
+        node("a", unschedulable=True),
+        node("a", taints=[{"key": "karpenter.sh/unregistered", "effect": "NoExecute"}]),
+        node("a", taints=[{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]),
+        {**node("a"), "metadata": {"name": "a", "uid": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}},
+    ],
+)
+def test_a_node_that_takes_no_pods_is_not_counted(shut) -> None:
+    watched = Watched(pool(), 1, {"a": "a"})
+    assert not nodepools.usable(shut)
+    assert watched.lost([shut]) == ["a"]
+    watched.note(SimpleNamespace(now=1.0), [shut, node("b")])  # type: ignore[arg-type]
+    assert watched.points == [(1.0, 1.0)]
+
+
+def test_a_node_made_anew_under_the_same_name_is_another_one() -> None:
+    watched = Watched(pool(), 1, {"a": "first"})
+    again = node("a", uid="second")
+    assert watched.new([again]) == [again]
+    assert watched.lost([again]) == ["a"]
+
+
+def test_the_number_of_nodes_is_told_when_it_changes() -> None:
+    watched = Watched(pool(), 1)
+    for now, nodes in ((1.0, [node("a")]), (2.0, [node("a")]), (3.0, [node("a"), node("b")])):
+        watched.note(SimpleNamespace(now=now), nodes)  # type: ignore[arg-type]
+    assert watched.points == [(1.0, 1.0), (3.0, 2.0)]
+
+
+@pytest.mark.parametrize("nodes", [[], [node("a", gpus="2")], [node("a"), node("b", gpus="0")]])
+def test_nodes_that_differ_or_none_do_not_all_offer_the_same(nodes) -> None:
+    assert nodepools.all_offer(Watched(pool(), 1), nodes).outcome == "waiting"
+    assert nodepools.all_offer(Watched(pool(), 1), [node("a"), node("b")]).outcome == "met"
