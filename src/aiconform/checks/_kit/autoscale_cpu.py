@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiconform.checks._kit import autoscale, pods, script, workloads
-from aiconform.checks._kit.autoscale import MAXIMUM, Scaled, Watcher
+from aiconform.checks._kit import autoscale, autoscale_watch, pods, script, workloads
+from aiconform.checks._kit.autoscale import MAXIMUM, Scaled
+from aiconform.checks._kit.autoscale_watch import Watcher
 from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
 
 Obj = dict[str, Any]
@@ -50,7 +51,7 @@ async def scaled(ctx: Context) -> Scaled:
     made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), chosen)
     watched = watcher(ctx, made)
     await ctx.poll(
-        watched.sample(autoscale.wants(1)),
+        watched.sample(autoscale_watch.wants(1)),
         expected="an idle pod keeps it one replica, and its CPU use is known",
         within_s=180,
         every_s=autoscale.LOOK_S,
@@ -95,7 +96,7 @@ async def burn(ctx: Context, made: Scaled) -> None:
     ctx.expect(f"the pod keeps a CPU busy for {BURN_S} s", said, ok=answer.get("burning_s") == BURN_S)
     watched = watcher(ctx, made)
     await ctx.poll(
-        watched.sample(autoscale.asks_for(MAXIMUM)),
+        watched.sample(autoscale_watch.asks_for(MAXIMUM)),
         expected=f"CPU use over {TARGET} % of the request makes it ask for {MAXIMUM} replicas",
         within_s=240,
         every_s=autoscale.LOOK_S,
@@ -115,7 +116,7 @@ async def waits(ctx: Context, made: Scaled) -> None:
     await ctx.never(second, pods.started, expected=f"no node for {WINDOW_S} s", during_s=WINDOW_S)
     watched = watcher(ctx, made)
     await ctx.poll(
-        watched.sample(autoscale.asks_for(MAXIMUM)),
+        watched.sample(autoscale_watch.asks_for(MAXIMUM)),
         expected=f"the autoscaler still asks for {MAXIMUM}",
         within_s=30,
         every_s=autoscale.LOOK_S,
@@ -142,7 +143,7 @@ async def starts(ctx: Context, made: Scaled) -> None:
     await ctx.delete(ctx.memo["filler"])
     watched = watcher(ctx, made)
     await ctx.poll(
-        watched.sample(autoscale.wants(MAXIMUM)),
+        watched.sample(autoscale_watch.wants(MAXIMUM)),
         expected=f"both of {MAXIMUM} replicas are ready",
         within_s=90,
         every_s=autoscale.LOOK_S,

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from aiconform.checks._kit import autoscale, prometheus_operator, workloads
-from aiconform.checks._kit.autoscale import MAXIMUM, Look, Scaled, Watcher
+from aiconform.checks._kit import autoscale, autoscale_watch, prometheus_operator, workloads
+from aiconform.checks._kit.autoscale import MAXIMUM, Scaled
+from aiconform.checks._kit.autoscale_watch import Look, Watcher
 from aiconform.checks._kit.inference_metrics import QUEUE
 from aiconform.checks._kit.workloads import Workload
-from aiconform.engine import AcceleratorNode, Context, Facts, RefusedError, State, Unmet, kinds
+from aiconform.engine import AcceleratorNode, Context, Facts, RefusedError, State, UndecidableError, Unmet, kinds
 
 Obj = dict[str, Any]
 
@@ -63,15 +64,26 @@ async def tell(ctx: Context, pods: list[str], queue: int | None) -> None:
 
 
 async def values(ctx: Context, workload: Workload) -> tuple[dict[str, float], str]:
-    """The metric by pod as the custom metrics API answers it; empty with the reason where it does not."""
+    """The metric by pod as the custom metrics API answers it; none with its words where it knows none (404).
+
+    Raises:
+        UndecidableError: any other answer.
+    """
     path = f"/apis/{_version(ctx.facts)}/namespaces/{ctx.namespace}/pods/*/{QUEUE}"
     selector = f"{workloads.APP_LABEL}={workload.app}"
     try:
         body = await ctx.get(path, query={"labelSelector": selector})
     except RefusedError as refused:
-        return {}, f"{refused.status} {refused.message or refused.reason}".strip()
-    found = {item["describedObject"]["name"]: quantity(str(item["value"])) for item in body.get("items") or ()}
-    return found, "" if found else "an empty list"
+        if (refused.status, refused.reason) != (404, "NotFound"):
+            raise
+        return {}, f"404 {refused.message}"
+    if body.get("kind") != "MetricValueList" or not isinstance(body.get("items"), list):
+        raise UndecidableError(f"{path} answered {body.get('kind')} instead of a MetricValueList")
+    objects = [(item["describedObject"], quantity(str(item["value"]))) for item in body["items"]]
+    foreign = [of for of, _ in objects if (of.get("kind"), of.get("namespace")) != ("Pod", ctx.namespace)]
+    if foreign:
+        raise UndecidableError(f"{path} answered a metric of {foreign[0]}")
+    return {of["name"]: value for of, value in objects}, "" if objects else "an empty list"
 
 
 def quantity(text: str) -> float:
@@ -92,7 +104,7 @@ async def answered(ctx: Context, workload: Workload, *, told: int) -> None:
     await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} of the pod with {told}", within_s=60)
 
 
-def _answer(ctx: Context, workload: Workload, right: Callable[[list[float]], bool]) -> autoscale.Sample:
+def _answer(ctx: Context, workload: Workload, right: Callable[[list[float]], bool]) -> autoscale_watch.Sample:
     async def look() -> State:
         found, why = await values(ctx, workload)
         if not found:
@@ -111,7 +123,7 @@ async def scaled(ctx: Context) -> Scaled:
     made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), chosen)
     watched = watcher(ctx, made)
     await ctx.poll(
-        watched.sample(autoscale.wants(1)),
+        watched.sample(autoscale_watch.wants(1)),
         expected="with an empty queue the autoscaler works and wants one replica",
         within_s=120,
         every_s=autoscale.LOOK_S,
@@ -119,11 +131,13 @@ async def scaled(ctx: Context) -> Scaled:
     return made
 
 
-def watcher(ctx: Context, made: Scaled) -> Watcher:
-    """Looks at the autoscaler and, by itself, at the metric."""
+def watcher(ctx: Context, made: Scaled, *, gone: bool = False) -> Watcher:
+    """Looks at the autoscaler and, by itself, at the metric; which must be answered unless it may be ``gone``."""
 
     async def metric(_hpa: Obj) -> tuple[float | None, str]:
         found, why = await values(ctx, made.workload)
+        if not found and not gone:
+            raise UndecidableError(f"{GROUP} answers {QUEUE} no more: {why}")
         return (sum(found.values()) / len(found), "") if found else (None, why)
 
     return Watcher(ctx, made, metric, NAME, UNIT, TARGET)
@@ -141,14 +155,16 @@ async def grow(ctx: Context, made: Scaled) -> None:
     await tell(ctx, [first], 2 * TARGET)
     watched = watcher(ctx, made)
     await ctx.poll(
-        watched.sample(autoscale.asks_for(MAXIMUM)),
+        watched.sample(autoscale_watch.asks_for(MAXIMUM)),
         expected=f"a queue of {2 * TARGET}, with {TARGET} as the target for each, makes it ask for {MAXIMUM} replicas",
         within_s=300,
         every_s=autoscale.LOOK_S,
     )
     pods = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
     settled = f"the autoscaler sees {MAXIMUM} replicas, and they are ready"
-    await ctx.poll(watched.sample(autoscale.wants(MAXIMUM)), expected=settled, within_s=60, every_s=autoscale.LOOK_S)
+    await ctx.poll(
+        watched.sample(autoscale_watch.wants(MAXIMUM)), expected=settled, within_s=60, every_s=autoscale.LOOK_S
+    )
     await autoscale.told_by_event(ctx, made, MAXIMUM, QUEUE)
     await ctx.show([made.autoscaler, made.workload.deployment])
     ctx.memo["first"] = first
@@ -194,26 +210,36 @@ async def capped(ctx: Context, made: Scaled) -> None:
 async def blind(ctx: Context, made: Scaled) -> None:
     """Without the metric the autoscaler says so and changes nothing."""
     await tell(ctx, await pods_now(ctx, made), None)
-    watched = watcher(ctx, made)
 
-    def lost(look: Look) -> State:
-        if look.desired != MAXIMUM or look.ready != MAXIMUM:
-            return State("wrong", look.text)
-        gone = look.metric is None and look.active.startswith("False")
-        return State("met" if gone else "waiting", look.text)
+    def cannot(objects: list[Obj]) -> State:
+        status = objects[0].get("status") or {}
+        said: Obj = next((c for c in status.get("conditions") or () if c["type"] == "ScalingActive"), {})
+        desired = int(status.get("desiredReplicas") or 0)
+        observed = f"ScalingActive {said.get('status')} {said.get('reason')}, {desired} desired"
+        if desired != MAXIMUM:
+            return State("wrong", observed)
+        return State("met" if said.get("status") == "False" else "waiting", observed)
 
-    expected = "the API answers the metric no more, and the autoscaler says that it cannot work (ScalingActive False)"
-    await ctx.poll(watched.sample(lost), expected=expected, within_s=180, every_s=autoscale.LOOK_S)
-    still = f"nothing changes for {autoscale.ONCE_MORE_S} s"
-    await ctx.hold(watched.sample(lost), expected=still, during_s=autoscale.ONCE_MORE_S, every_s=autoscale.LOOK_S)
+    expected = "the autoscaler says that it cannot work: ScalingActive False"
+    await ctx.until(made.autoscaler, cannot, expected=expected, within_s=180)
+
+    def unmoved(look: Look) -> State:
+        still = look.metric is None and look.active.startswith("False") and look.desired == look.ready == MAXIMUM
+        return State("met" if still else "wrong", look.text)
+
+    expected = f"{GROUP} answers the metric no more, and nothing changes for {autoscale.ONCE_MORE_S} s"
+    watched = watcher(ctx, made, gone=True)
+    await ctx.hold(watched.sample(unmoved), expected=expected, during_s=autoscale.ONCE_MORE_S, every_s=autoscale.LOOK_S)
 
 
 async def shrink(ctx: Context, made: Scaled) -> None:
     """An empty queue brings it back to one replica."""
     await tell(ctx, await pods_now(ctx, made), 0)
+    look = _answer(ctx, made.workload, lambda values: sum(values) == 0)
+    await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} with 0 again", within_s=120)
     watched = watcher(ctx, made)
     await ctx.poll(
-        watched.sample(autoscale.wants(1)),
+        watched.sample(autoscale_watch.wants(1)),
         expected="an empty queue brings it back to one replica",
         within_s=240,
         every_s=autoscale.LOOK_S,

@@ -9,13 +9,15 @@ from typing import Any
 from aiconform.checks._kit import pods, prometheus, prometheus_operator, workloads
 from aiconform.checks._kit.prometheus import Monitoring
 from aiconform.checks._kit.workloads import Batch, Workload
-from aiconform.engine import Context, Series, State, kinds
+from aiconform.engine import Context, Series, State, UndecidableError, kinds
 
 Obj = dict[str, Any]
 
 REQUESTS = "inference_requests_total"
 DURATION = "inference_request_duration_seconds"
 QUEUE = "inference_queue_depth"
+LAST = "process_start_time_seconds"
+"""What the page ends with; without it the page is not whole."""
 WINDOW_S = 10
 COLLECTED_S = 45
 """Within which a value is collected: the monitor asks for it every second."""
@@ -81,7 +83,10 @@ def _ready(pod: Obj) -> bool:
 async def own_metrics(ctx: Context, made: Service) -> dict[str, float]:
     """What the pod itself says, asked through the API server."""
     place = kinds.POD.path(made.workload.service.namespace, f"{made.pod}:{workloads.PORT}", "proxy")
-    return prometheus.samples(await ctx.text(f"{place}/metrics"))
+    said = prometheus.samples(await ctx.text(f"{place}/metrics"))
+    if LAST not in said:
+        raise UndecidableError(f"the page of metrics of {made.pod} is not whole: no {LAST}")
+    return said
 
 
 def monitor_for(ctx: Context, monitoring: Monitoring, made: Service) -> Obj:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aiconform.checks._kit import gateway, pods, workloads
 from aiconform.checks._kit.gateway import Gateway, Rule
-from aiconform.checks._kit.workloads import Answers, Batch
+from aiconform.checks._kit.workloads import Answers, Batch, Client
 from aiconform.engine import Context, Handle, Series, State
 
 SETTLE_S = 60
@@ -40,6 +40,7 @@ class Scene:
         count: int = 20,
         headers: Mapping[str, str] | None = None,
         settle: str | Sequence[int] | None = None,
+        every_ms: int = 0,
     ) -> Batch:
         """Requests at the Gateway's address.
 
@@ -50,6 +51,7 @@ class Scene:
             count: how many are counted.
             headers: sent beside the host.
             settle: what to see first, or nothing: 200 from a backend (from any, if empty), or one of these statuses.
+            every_ms: milliseconds from one request to the next.
         """
         wanted: dict[str, object] = {"within_s": SETTLE_S, "times": IN_A_ROW}
         if isinstance(settle, str):
@@ -62,6 +64,7 @@ class Scene:
             count,
             headers={"Host": host, **(headers or {})},
             settle=wanted if settle is not None else {},
+            every_ms=every_ms,
         )
 
     async def ask(self, ctx: Context, *batches: Batch) -> dict[str, Answers]:
@@ -70,8 +73,16 @@ class Scene:
         Raises:
             StopProbe: the pod did not run, or its report is not whole.
         """
-        seen = await workloads.ask(ctx, "client", batches)
-        for sent in batches:
+        return await self.read(ctx, await self.send(ctx, *batches))
+
+    async def send(self, ctx: Context, *batches: Batch) -> Client:
+        """Begin to send batches from a pod."""
+        return await workloads.client(ctx, "client", batches)
+
+    async def read(self, ctx: Context, client: Client) -> dict[str, Answers]:
+        """What came of the batches of a client, once it is done."""
+        seen = await workloads.answers(ctx, client)
+        for sent in client.batches:
             got = seen[sent.name]
             if not sent.count == got.count == sum(got.status.values()) == len(got.order) == len(got.at_s):
                 raise ctx.undecided(
@@ -122,14 +133,14 @@ def reached(ctx: Context, front: Gateway, seen: Answers) -> None:
         )
 
 
-def all_by(ctx: Context, seen: Answers, backend: str, *, what: str, plotted: bool = False) -> None:
+def all_by(ctx: Context, seen: Answers, backend: str, *, what: str, series: Sequence[Series] = ()) -> None:
     """Expect that every request was answered 200 by one backend."""
     count = seen.count
     ctx.expect(
         f"{what}: {count} of {count} answers are 200 from {backend}",
         told(seen),
         ok=seen.settled_s is not None and seen.status == {200: count} and seen.served == {backend: count},
-        series=_shares(ctx, seen, backend, percent=100) if plotted else (),
+        series=series,
     )
 
 
@@ -186,14 +197,35 @@ def _none_by(ctx: Context, seen: Answers, statuses: Sequence[int], what: str) ->
 
 
 def _shares(ctx: Context, seen: Answers, backend: str, *, percent: int) -> tuple[Series, ...]:
-    """The share of a backend in all requests so far, while they were sent, beside the share that was asked for.
-
-    The client's clock tells how far apart they were; the last is taken to be as old as its report.
-    """
-    start = ctx.now - (seen.at_s[-1] if seen.at_s else 0.0)
+    """The share of a backend in all requests so far, beside the share that was asked for."""
     points = []
     for number in range(EVERY, len(seen.order) + 1, EVERY):
         share = 100 * sum(by == backend for by in seen.order[:number]) / number
-        points.append((max(0.0, round(start + seen.at_s[number - 1], 3)), round(share, 2)))
+        points.append((_moment(ctx, seen, number - 1), round(share, 2)))
     wanted = tuple((at, float(percent)) for at, _ in points)
-    return (Series("share of the challenger", "%", tuple(points)), Series("target", "%", wanted))
+    return (Series("share of the challenger, so far", "%", tuple(points)), Series("target", "%", wanted))
+
+
+def passage(ctx: Context, during: Answers, after: Answers, backend: str, *, changed: float) -> tuple[Series, ...]:
+    """The share of a backend in each few requests while weights changed from 20 to 100, and since.
+
+    Args:
+        ctx: the probe's context; the report was just read.
+        during: requests sent while they were changed.
+        after: those sent right after; the report ends with them.
+        backend: whose share.
+        changed: when the change was made, on the run's clock.
+    """
+    end = ctx.now - (after.at_s[-1] if after.at_s else 0.0) - (after.settled_s or 0.0)
+    points = []
+    for number in range(EVERY, len(during.order) + 1, EVERY):
+        share = 100 * sum(by == backend for by in during.order[number - EVERY : number]) / EVERY
+        points.append((max(0.0, round(end - during.at_s[-1] + during.at_s[number - 1], 3)), round(share, 2)))
+    first, last = (points[0][0], points[-1][0]) if points else (changed, changed)
+    wanted = ((min(first, changed), 20.0), (changed, 100.0), (max(last, changed), 100.0))
+    return (Series(f"share of the challenger, of each {EVERY}", "%", tuple(points)), Series("target", "%", wanted))
+
+
+def _moment(ctx: Context, seen: Answers, index: int) -> float:
+    """When a request was answered, on the run's clock: the client's own clock tells how long before its report."""
+    return max(0.0, round(ctx.now - seen.at_s[-1] + seen.at_s[index], 3))

@@ -162,6 +162,7 @@ class Batch:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     settle: Mapping[str, Any] = field(default_factory=dict)
+    every_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,11 +180,29 @@ class Answers:
     settled_s: float | None
 
 
+@dataclass(frozen=True)
+class Client:
+    """A pod that sends batches, and the last line of its report."""
+
+    pod: Handle
+    batches: tuple[Batch, ...]
+    end: str
+
+
 async def ask(ctx: Context, hint: str, batches: Sequence[Batch], *, within_s: float = 120) -> dict[str, Answers]:
     """Send the batches from a pod of ours and read what it saw, by the name of the batch.
 
     Raises:
         StopProbe: the pod did not run, or its report is not whole.
+    """
+    return await answers(ctx, await client(ctx, hint, batches), within_s=within_s)
+
+
+async def client(ctx: Context, hint: str, batches: Sequence[Batch]) -> Client:
+    """Start a pod that sends the batches, and wait until it runs.
+
+    Raises:
+        StopProbe: it does not.
     """
     end = ctx.name("report-ends")
     spec = json.dumps([_sent(batch) for batch in batches])
@@ -196,8 +215,17 @@ async def ask(ctx: Context, hint: str, batches: Sequence[Batch], *, within_s: fl
     }
     pod = await ctx.create(manifest)
     await ctx.until(pod, pods.running, expected=f"{pod} runs", within_s=90)
-    report = parse((await ctx.log(pod, "client", end=end, within_s=within_s)).splitlines())
-    return {batch.name: _answers(report.one(f"batch_{batch.name}")) for batch in batches}
+    return Client(pod, tuple(batches), end)
+
+
+async def answers(ctx: Context, sending: Client, *, within_s: float = 120) -> dict[str, Answers]:
+    """Wait until a client is done, and read what it saw, by the name of the batch.
+
+    Raises:
+        StopProbe: its report is not whole.
+    """
+    report = parse((await ctx.log(sending.pod, "client", end=sending.end, within_s=within_s)).splitlines())
+    return {batch.name: _answers(report.one(f"batch_{batch.name}")) for batch in sending.batches}
 
 
 def _sent(batch: Batch) -> Obj:
@@ -209,6 +237,7 @@ def _sent(batch: Batch) -> Obj:
         "body": batch.body,
         "count": batch.count,
         "settle": dict(batch.settle),
+        "every_ms": batch.every_ms,
     }
     return {name: value for name, value in fields.items() if value}
 

@@ -6,6 +6,7 @@ Usage: asking.py BATCHES END, where BATCHES is a JSON list of objects::
     url       http://address:port/path
     method, headers, body    as sent; body is text
     count     how many requests, one after another (1)
+    every_ms  so many milliseconds between the beginnings of two requests, if they do not take longer
     settle    first ask until ``times`` answers in a row (1) have this ``status``, or one of
               these, and, if given, are served by one of ``by``; at most ``within_s`` seconds
 
@@ -63,6 +64,11 @@ def settle(batch: dict[str, Any]) -> float | None:
     return None
 
 
+def pause(until: float) -> None:
+    """Wait for a moment of the monotonic clock."""
+    time.sleep(max(0.0, until - time.monotonic()))
+
+
 def run(batch: dict[str, Any]) -> dict[str, Any]:
     """A batch's result."""
     settled = settle(batch)
@@ -77,7 +83,8 @@ def run(batch: dict[str, Any]) -> dict[str, Any]:
         "settled_s": settled,
     }
     began = time.monotonic()
-    for _ in range(count):
+    for number in range(count):
+        pause(began + number * batch.get("every_ms", 0) / 1000)
         status, by, headers, text = ask(batch)
         result.setdefault("first", {"status": status, "by": by, "headers": headers, "body": text[:4096]})
         result["status"][str(status)] = result["status"].get(str(status), 0) + 1
