@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from aiconform.checks._kit import metrics_exporters, prometheus, prometheus_operator, selectors
+from aiconform.checks._kit import metrics_devices, metrics_exporters, prometheus, prometheus_operator, selectors
 from aiconform.checks._kit.metrics_exporters import Device, Door
 from aiconform.checks._kit.prometheus import Monitoring, Sample
 from aiconform.engine import Context, State, UndecidableError, kinds
@@ -59,36 +59,35 @@ class Comparison:
     monitoring: Monitoring
     doors: Sequence[Door]
     samples: Sequence[Sample] = ()
-    devices: Mapping[str, Device] | None = None
+    devices: Mapping[str, Device] = field(default_factory=dict)
 
     async def look(self) -> State:
         """A sample for a wait: every value of every page is in Prometheus."""
-        devices: dict[str, Device] = {}
-        differing: list[str] = []
         pages = [(door, await metrics_exporters.read(self.ctx, door)) for door in self.doors]
         self.samples = await prometheus.query(self.ctx, self.monitoring, _everything(self.doors))
-        total = 0
+        self.devices = {name: device for _, page in pages for name, device in page.devices.items()}
         for door, page in pages:
-            devices |= page.devices
-            for device in page.devices.values():
-                for name, unit in _units(door).items():
-                    total += 1
-                    differing += self._difference(door, device, name, unit)
-        self.devices = devices
-        if not total:
-            return State("nothing", "no page tells of a device")
+            if len(page.devices) != metrics_devices.physical(door.node):
+                return State("waiting", f"{door.pod} tells of {len(page.devices)} device(s)")
+        differing = [
+            difference
+            for door, page in pages
+            for device in page.devices.values()
+            for name, unit in _units(door).items()
+            if (difference := self._difference(door, device, name, unit))
+        ]
         if differing:
-            return State("waiting", f"{len(differing)} of {total} series differ: {'; '.join(differing[:3])}")
-        return State("met", f"{total} series of {len(devices)} devices, with the values served")
+            return State("waiting", f"{len(differing)} series differ: {'; '.join(differing[:3])}")
+        return State("met", f"{len(self.samples)} series of {len(self.devices)} devices, with the values served")
 
-    def _difference(self, door: Door, device: Device, name: str, unit: str) -> list[str]:
+    def _difference(self, door: Door, device: Device, name: str, unit: str) -> str:
         mine = [one for one in self.samples if one.labels.get(door.exporter.identity) == device.identity]
         values = [one.value for one in mine if one.labels.get("__name__") == name]
         served = device.values.get(name)
         if served is not None and any(abs(value - served) <= _CLOSE.get(unit, 0.0) for value in values):
-            return []
+            return ""
         has = ", ".join(f"{value:g}" for value in values) or "nothing"
-        return [f"{name} of {device.identity}: served {served}, Prometheus has {has}"]
+        return f"{name} of {device.identity}: served {served}, Prometheus has {has}"
 
 
 async def collected(ctx: Context, monitoring: Monitoring, doors: Sequence[Door]) -> None:
@@ -99,7 +98,7 @@ async def collected(ctx: Context, monitoring: Monitoring, doors: Sequence[Door])
     lost = [
         f"{device.identity} {label}"
         for one in seen.samples
-        for device in [(seen.devices or {}).get(one.labels.get(doors[0].exporter.identity, ""))]
+        for device in [seen.devices.get(one.labels.get(doors[0].exporter.identity, ""))]
         if device is not None
         for label, value in device.labels.items()
         if one.labels.get(label) != value and one.labels.get(f"exported_{label}") != value
