@@ -61,9 +61,9 @@ async def query(ctx: Context, monitoring: Monitoring, promql: str) -> list[Sampl
 
 
 def _vector(body: Mapping[str, Any]) -> list[Sample] | None:
-    """The vector in an answer; None if there is none."""
+    """The vector in an answer; None if there is none, or if it is an object of Kubernetes'."""
     try:
-        if (body["status"], body["data"]["resultType"]) != ("success", "vector"):
+        if "kind" in body or (body["status"], body["data"]["resultType"]) != ("success", "vector"):
             return None
         return [Sample(dict(item["metric"]), float(item["value"][1])) for item in body["data"]["result"]]
     except (KeyError, IndexError, TypeError, ValueError):
