@@ -73,7 +73,7 @@ async def split(ctx: Context) -> None:
     scene = ctx.memo["scene"]
     weights = Rule({scene.champion: 80, scene.challenger: 20})
     _, host = ctx.memo["split"] = await gateway.route(ctx, "split", scene.gateway, weights)
-    seen = await scene.ask(ctx, scene.batch("split", host, settle="", count=300))
+    seen = await scene.ask(ctx, scene.batch("split", host, settle="", count=300, every_ms=5))
     traffic.shared(ctx, seen["split"], scene.champion, scene.challenger, percent=20)
 
 
@@ -116,9 +116,16 @@ async def forwarded(ctx: Context) -> None:
 )
 async def reweighted(ctx: Context) -> None:
     scene, (route, host) = ctx.memo["scene"], ctx.memo["split"]
+    client = await scene.send(
+        ctx,
+        scene.batch("during", host, count=100, every_ms=30),
+        scene.batch("changed", host, settle=scene.challenger, count=100),
+    )
+    changed = ctx.now
     await gateway.change(ctx, route, scene.gateway, Rule({scene.champion: 0, scene.challenger: 100}))
-    seen = await scene.ask(ctx, scene.batch("changed", host, settle=scene.challenger, count=100))
-    traffic.all_by(ctx, seen["changed"], scene.challenger, what="weights 0/100", plotted=True)
+    seen = await scene.read(ctx, client)
+    plot = traffic.passage(ctx, seen["during"], seen["changed"], scene.challenger, changed=changed)
+    traffic.all_by(ctx, seen["changed"], scene.challenger, what="weights 0/100", series=plot)
 
 
 @CHECK.negative(
