@@ -56,7 +56,7 @@ def missing(api: Api) -> list[str]:
     try:
         queue = api.get("/apis/scheduling.volcano.sh/v1beta1/queues/default")
     except ApiError as error:
-        return [*found, f"queue default ({error})"]
+        return [*found, "queue default" + ("" if error.status == 404 else f" ({error})")]
     state = queue.get("status", {}).get("state", "not seen by a controller")
     return found if state == "Open" else [*found, f"queue default ({state})"]
 
