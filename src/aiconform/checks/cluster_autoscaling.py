@@ -29,7 +29,7 @@ async def in_use(ctx: Context) -> None:
 
 @CHECK.positive(
     "a pod that finds no free accelerator brings a node",
-    fails_if="the pod stays pending, runs on a node that was there before, or such a node is lost",
+    fails_if="the pod stays pending, runs where it could before or without its accelerators, or a node is lost",
     after=in_use,
     timeout_s=nodepools.UP_S + 300,
 )
@@ -38,8 +38,10 @@ async def grows(ctx: Context) -> None:
     trigger = await pool_steps.ask_for_more(ctx, watched)
     node = await pool_steps.new_node(ctx, watched)
     await pool_steps.runs_there(ctx, watched, trigger, node)
-    await pool_steps.tell_who(ctx, trigger, ctx.namespace, expected=f"{watched.pool.autoscaler} says that it acted")
-    ctx.memo["trigger"], ctx.memo["node"] = trigger, node
+    await pool_steps.tell_who(
+        ctx, trigger.handle, ctx.namespace, expected=f"{watched.pool.autoscaler} says that it acted"
+    )
+    ctx.memo["trigger"], ctx.memo["node"] = trigger.handle, node
 
 
 @CHECK.recovery(

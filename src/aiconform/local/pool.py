@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from aiconform.errors import AiconformError
 from aiconform.local import companions, kernel, nodes
+from aiconform.local.addons.nvidia import RESOURCE
 from aiconform.local.api import Api, ApiError, JsonObject
 from aiconform.local.cluster import Cluster, find
 from aiconform.local.profiles import Accelerators, NodeSpec
@@ -108,6 +109,9 @@ class Pool:
 
     def _start(self, node: JsonObject) -> None:
         begun = time.monotonic()
+        nothing = {RESOURCE: "0"}  # the autoscaler's promise; the kubelet would keep it until a device plugin comes
+        status = {"status": {"capacity": nothing, "allocatable": nothing}}
+        self._api.patch(f"/api/v1/nodes/{node['metadata']['name']}/status", status)
         place = nodes.begin(self._cluster, spec_of(node))
         complete(self._api, place)
         say(f"started node {place.name} for its object, in {time.monotonic() - begun:.1f} s")

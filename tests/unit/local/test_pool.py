@@ -25,32 +25,33 @@ def seen(monkeypatch):
     return done
 
 
-def a_pool(monkeypatch, *late: str, retired: tuple[str, ...] = ()) -> pool.Pool:
+def a_pool(monkeypatch, seen, *late: str, retired: tuple[str, ...] = ()) -> pool.Pool:
     places = (NodeState("control", 0), *(NodeState(n, i, late=True, pool=pool.POOL) for i, n in enumerate(late, 1)))
     state = ClusterState("try", "default", 1, "boot", 1.0, places, retired=retired)
-    monkeypatch.setattr(pool, "Api", lambda _kubeconfig: None)
+    api = SimpleNamespace(patch=lambda path, _change: seen.append(("patch", path)))
+    monkeypatch.setattr(pool, "Api", lambda _kubeconfig: api)
     cluster = SimpleNamespace(kubeconfig="", home=SimpleNamespace(read=lambda: state))
     return pool.Pool(cluster)  # type: ignore[arg-type]
 
 
 def test_an_object_that_nobody_runs_becomes_a_node(monkeypatch, seen) -> None:
-    a_pool(monkeypatch).reconcile([a_node("new"), a_node("control", "aiconform://x/"), a_node("cloud", "aws://")])
-    assert seen == [("begin", "new"), ("complete", "new")]
+    a_pool(monkeypatch, seen).reconcile([a_node("new"), a_node("control", "aiconform://x/"), a_node("cloud", "aws://")])
+    assert seen == [("patch", "/api/v1/nodes/new/status"), ("begin", "new"), ("complete", "new")]
 
 
 def test_a_node_whose_object_is_gone_goes(monkeypatch, seen) -> None:
-    a_pool(monkeypatch, "stays", "goes").reconcile([a_node("stays")])
+    a_pool(monkeypatch, seen, "stays", "goes").reconcile([a_node("stays")])
     assert seen == [("retire", "goes"), ("forget", "goes")]
 
 
 def test_an_object_that_is_on_its_way_out_keeps_its_node_until_it_is_gone(monkeypatch, seen) -> None:
     objects = [a_node(name, deletionTimestamp="2026-01-01T00:00:00Z") for name in ("going", "never-started")]
-    a_pool(monkeypatch, "going").reconcile(objects)
+    a_pool(monkeypatch, seen, "going").reconcile(objects)
     assert seen == []
 
 
 def test_a_name_that_was_used_is_not_started_again(monkeypatch, seen) -> None:
-    a_pool(monkeypatch, retired=("old",)).reconcile([a_node("old")])
+    a_pool(monkeypatch, seen, retired=("old",)).reconcile([a_node("old")])
     assert seen == []
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiconform.checks._kit import pods
+from aiconform.catalog import accelerators as vendors
+from aiconform.checks._kit import devices, pods
+from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Script
 from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
 from aiconform.engine.nodepools import NodePool
@@ -114,17 +116,20 @@ def usable(node: Obj) -> bool:
 _CLOSED = ("karpenter.sh/unregistered", "karpenter.sh/disrupted", "ToBeDeletedByClusterAutoscaler")
 
 
-def pod(ctx: Context, hint: str, pool: NodePool, resources: Mapping[str, str]) -> Obj:
-    """The manifest of a pod that goes to nodes of the pool alone, with these extended resources."""
-    run = Script(f"exec sleep {HOLD_S}", ctx.name("held"))
-    manifest = pods.pod(ctx, hint, pods.Container("hold", run, limits=resources))
+async def pod(ctx: Context, hint: str, pool: NodePool, resources: Mapping[str, str]) -> Probing:
+    """Create a pod that goes to nodes of the pool alone, with these extended resources, and tells what it holds."""
+    end = ctx.name("report-ends")
+    kind = vendors.by_resource(pool.resource)
+    looks = [devices.list_nodes(kind)] if kind else []
+    run = Script("\n".join([*looks, f"echo {end}", f"exec sleep {HOLD_S}"]), end)
+    manifest = pods.pod(ctx, hint, pods.Container(devices.CONTAINER, run, limits=resources))
     spec = manifest["spec"]
     spec["activeDeadlineSeconds"] = HOLD_S
     spec["nodeSelector"] = dict([pool.label])
     known = {taint["key"] for taint in spec["tolerations"]}
     spec["tolerations"] += [{"key": key, "operator": "Exists"} for key in pool.taints if key not in known]
     manifest["metadata"]["annotations"] = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
-    return manifest
+    return Probing(await ctx.create(manifest), run)
 
 
 async def words(ctx: Context, about: Handle | Obj, namespace: str) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aiconform.checks._kit import nodepools, pods
+from aiconform.checks._kit import devices, nodepools, pods, script
+from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.nodepools import Watched
 from aiconform.engine import Context, Handle, Series, State, kinds
 from aiconform.engine.nodepools import NodePool
@@ -21,10 +22,8 @@ async def fill(ctx: Context, pool: NodePool) -> Watched:
     """Give every node of the pool a pod that takes its accelerators; a pool without nodes gets its first so."""
     watched = Watched(pool, pool.per_node or 1)
     share = {pool.resource: str(watched.per_node)}
-    made = [
-        await ctx.create(nodepools.pod(ctx, f"keeper-{number}", pool, share))
-        for number in range(1, max(len(pool.nodes), 1) + 1)
-    ]
+    keepers = range(1, max(len(pool.nodes), 1) + 1)
+    made = [(await nodepools.pod(ctx, f"keeper-{number}", pool, share)).handle for number in keepers]
     found = await ctx.until(
         made,
         pods.running,
@@ -60,13 +59,13 @@ async def stays(ctx: Context, watched: Watched, during_s: float = STABLE_S) -> N
     await ctx.never(watched.target, changed, expected=expected, during_s=during_s)
 
 
-async def ask_for_more(ctx: Context, watched: Watched) -> Handle:
+async def ask_for_more(ctx: Context, watched: Watched) -> Probing:
     """Create the pod that nobody has room for, and see the scheduler say so."""
     pool = watched.pool
     share = {pool.resource: str(watched.per_node)}
-    trigger = await ctx.create(nodepools.pod(ctx, "one-more", pool, share))
+    trigger = await nodepools.pod(ctx, "one-more", pool, share)
     await ctx.until(
-        trigger,
+        trigger.handle,
         pods.refused_for("Insufficient", pool.resource),
         expected=f"the scheduler refuses one pod more for want of {pool.resource}",
         within_s=REFUSED_WITHIN_S,
@@ -101,16 +100,24 @@ async def new_node(ctx: Context, watched: Watched) -> Obj:
     return new[0]
 
 
-async def runs_there(ctx: Context, watched: Watched, trigger: Handle, node: Obj) -> None:
-    """The pod runs on the new node, and all that were there before are still there, with what they offered."""
+async def runs_there(ctx: Context, watched: Watched, trigger: Probing, node: Obj) -> None:
+    """The pod runs on the new node and has its accelerators, and all nodes that were there before still are."""
     begun = ctx.now
-    [found] = await ctx.until(trigger, pods.running, expected=f"{trigger} runs", within_s=watched.up_s)
-    await ctx.show([trigger])
+    expected = f"{trigger.handle} runs"
+    [found] = await ctx.until(trigger.handle, pods.running, expected=expected, within_s=watched.up_s)
+    await ctx.show([trigger.handle])
     ctx.expect(
         f"on {_name(node)}, whose uid is not among those there were",
         f"on {found['spec'].get('nodeName')}",
         ok=found["spec"].get("nodeName") == _name(node),
         figures={"node Ready to pod running": f"{ctx.now - begun:.1f} s"},
+    )
+    # a node can be said to have accelerators that it does not have: only the container knows
+    seen = devices.count(await script.report(ctx, trigger.handle, devices.CONTAINER, trigger.script))
+    ctx.expect(
+        f"the container finds {watched.per_node} device(s) there",
+        "it did not say" if seen is None else f"{seen} device(s)",
+        ok=seen == watched.per_node,
     )
     nodes = await ctx.list(kinds.NODE, labels=dict([watched.pool.label]))
     state, lost = nodepools.all_offer(watched, nodes), watched.lost(nodes)
@@ -166,7 +173,7 @@ async def ask_for_what_it_lacks(ctx: Context, watched: Watched) -> Handle:
     """Create a pod that asks for accelerators and for a resource that nothing offers."""
     pool = watched.pool
     share = {pool.resource: str(watched.per_node), nodepools.UNKNOWN: "1"}
-    refused = await ctx.create(nodepools.pod(ctx, "impossible", pool, share))
+    refused = (await nodepools.pod(ctx, "impossible", pool, share)).handle
     await ctx.until(
         refused,
         pods.refused_for("Insufficient", nodepools.UNKNOWN),
