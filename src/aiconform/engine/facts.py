@@ -37,6 +37,7 @@ COMPONENTS = frozenset(
         "envoy-gateway",
         "gateway-helm",  # Envoy Gateway, as its chart names it
         "volcano",
+        "volcano-scheduler",
         "kueue",
         "kuberay-operator",
         "cluster-autoscaler",

@@ -51,6 +51,8 @@ class Volcano:
 
         def running(objects: list[Obj]) -> State:
             found = gang.owned(objects, group.handle)
+            if objects and found is None:
+                return State("wrong", "a PodGroup of its name belongs to something else")
             phase, least = _phase(found), (found or {}).get("spec", {}).get("minMember")
             return State("met" if phase == "Running" else "waiting", f"PodGroup {phase}, minMember {least}")
 
