@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import chat, gateway, traffic
+from aiconform.checks._kit import chat, gateway, gateway_status, shares, traffic
 from aiconform.checks._kit.gateway import Rule
 from aiconform.engine import Check, Context, needs
 
@@ -124,8 +124,9 @@ async def reweighted(ctx: Context) -> None:
     changed = ctx.now
     await gateway.change(ctx, route, scene.gateway, Rule({scene.champion: 0, scene.challenger: 100}))
     seen = await scene.read(ctx, client)
-    plot = traffic.passage(ctx, seen["during"], seen["changed"], scene.challenger, changed=changed)
-    traffic.all_by(ctx, seen["changed"], scene.challenger, what="weights 0/100", series=plot)
+    plot = shares.passage(ctx, seen["during"], seen["changed"], scene.challenger, changed=changed)
+    meanwhile = {"while they changed": traffic.told(seen["during"])}
+    traffic.all_by(ctx, seen["changed"], scene.challenger, what="weights 0/100", figures=meanwhile, series=plot)
 
 
 @CHECK.negative(
@@ -136,7 +137,7 @@ async def reweighted(ctx: Context) -> None:
 async def unresolved(ctx: Context) -> None:
     scene = ctx.memo["scene"]
     dangling = Rule({ctx.name("nothing"): 1})
-    _, host = await gateway.route(ctx, "missing", scene.gateway, dangling, until=gateway.unresolved)
+    _, host = await gateway.route(ctx, "missing", scene.gateway, dangling, until=gateway_status.unresolved)
     seen = await scene.ask(ctx, scene.batch("missing", host, settle=traffic.ERRORS))
     traffic.broken(ctx, seen["missing"], what="/predict of the route without a backend")
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from aiconform.checks._kit import gateway
-from aiconform.checks._kit.gateway import Gateway, Rule
+from aiconform.checks._kit import gateway, gateway_status
+from aiconform.checks._kit.gateway import Rule
+from aiconform.checks._kit.gateway_status import Gateway
 from aiconform.engine import Handle, kinds
 
 Obj = dict[str, Any]
@@ -41,7 +42,7 @@ def route(*conditions: Obj, parent: str = "front", controller: str = CONTROLLER)
 
 
 def test_an_accepted_class_is_found() -> None:
-    state = gateway.some_accepted([class_of("a", said("Accepted", "Unknown")), class_of("b", said("Accepted"))])
+    state = gateway_status.some_accepted([class_of("a", said("Accepted", "Unknown")), class_of("b", said("Accepted"))])
     assert state.outcome == "met"
     assert "b is accepted" in state.observed
 
@@ -57,11 +58,11 @@ def test_an_accepted_class_is_found() -> None:
     ],
 )
 def test_other_classes_are_not(found: Obj) -> None:
-    assert gateway.some_accepted([found]).outcome == "waiting"
+    assert gateway_status.some_accepted([found]).outcome == "waiting"
 
 
 def test_no_class_at_all_decides_nothing() -> None:
-    assert gateway.some_accepted([]).outcome == "nothing"
+    assert gateway_status.some_accepted([]).outcome == "nothing"
 
 
 @pytest.mark.parametrize(
@@ -78,11 +79,11 @@ def test_no_class_at_all_decides_nothing() -> None:
     ],
 )
 def test_a_gateway_is_programmed_with_an_address(found: Obj, outcome: str) -> None:
-    assert gateway.programmed([found]).outcome == outcome
+    assert gateway_status.programmed([found]).outcome == outcome
 
 
 def test_what_keeps_a_gateway_from_its_address_is_told() -> None:
-    state = gateway.programmed([front(said("Accepted"), said("Programmed", "False", "AddressNotAssigned"))])
+    state = gateway_status.programmed([front(said("Accepted"), said("Programmed", "False", "AddressNotAssigned"))])
     assert state.observed == "Accepted=True; Programmed=False AddressNotAssigned: words"
 
 
@@ -99,7 +100,7 @@ def test_what_keeps_a_gateway_from_its_address_is_told() -> None:
     ],
 )
 def test_a_route_is_resolved_in_the_words_of_the_gateways_controller(found: Obj, outcome: str) -> None:
-    assert gateway.resolved(FRONT)([found]).outcome == outcome
+    assert gateway_status.resolved(FRONT)([found]).outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_route_is_resolved_in_the_words_of_the_gateways_controller(found: Obj,
     ],
 )
 def test_a_route_is_unresolved_only_for_its_reason(found: Obj, outcome: str) -> None:
-    assert gateway.unresolved(FRONT)([found]).outcome == outcome
+    assert gateway_status.unresolved(FRONT)([found]).outcome == outcome
 
 
 def test_any_kind_of_address_makes_a_url() -> None:

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from aiconform.checks._kit import chat, traffic
-from aiconform.checks._kit.gateway import Gateway
+from aiconform.checks._kit import chat, shares, traffic
+from aiconform.checks._kit.gateway_status import Gateway
 from aiconform.checks._kit.traffic import Scene
 from aiconform.checks._kit.workloads import Answers
 from aiconform.engine import Context, Handle, kinds
@@ -87,6 +87,14 @@ def test_the_share_is_drawn_while_requests_were_sent(seen: Seen) -> None:
     assert share.points[0] == (99.1, 0.0)
     assert share.points[-1] == (100.0, 20.0)
     assert {value for _, value in target.points} == {20.0}
+
+
+def test_the_passage_is_drawn_from_before_the_change_to_after_it(seen: Seen) -> None:
+    during, after = answers({"champion": 40, "challenger": 60}), answers({"challenger": 100})
+    share, target = shares.passage(context(seen), during, after, "challenger", changed=98.3)
+    assert share.points[0] == (97.9, 0.0)
+    assert share.points[-1] == (98.8, 100.0), "a second and a settling before the report"
+    assert target.points == ((97.9, 20.0), (98.3, 100.0), (98.8, 100.0))
 
 
 @pytest.mark.parametrize(

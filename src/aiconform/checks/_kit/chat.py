@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from aiconform.checks._kit.gateway import Gateway
+from aiconform.checks._kit.gateway_status import Gateway
 from aiconform.checks._kit.traffic import IN_A_ROW, SETTLE_S, told
 from aiconform.checks._kit.workloads import Answers, Batch
 from aiconform.engine import Context

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aiconform.checks._kit import gateway, pods, workloads
-from aiconform.checks._kit.gateway import Gateway, Rule
+from aiconform.checks._kit import gateway, pods, shares, workloads
+from aiconform.checks._kit.gateway import Rule
+from aiconform.checks._kit.gateway_status import Gateway
 from aiconform.checks._kit.workloads import Answers, Batch, Client
 from aiconform.engine import Context, Handle, Series, State
 
@@ -16,8 +17,6 @@ IN_A_ROW = 10
 """So many answers in a row must be as wanted before any is counted: a Gateway may have several proxies."""
 SIGMAS = 4
 """How far a share may be off; a Gateway that splits at random is farther in 1 of 16 000 runs."""
-EVERY = 10
-"""The plot has a point for each so many requests."""
 ERRORS = (500, 502, 503, 504)
 
 
@@ -133,13 +132,22 @@ def reached(ctx: Context, front: Gateway, seen: Answers) -> None:
         )
 
 
-def all_by(ctx: Context, seen: Answers, backend: str, *, what: str, series: Sequence[Series] = ()) -> None:
+def all_by(
+    ctx: Context,
+    seen: Answers,
+    backend: str,
+    *,
+    what: str,
+    figures: Mapping[str, str] | None = None,
+    series: Sequence[Series] = (),
+) -> None:
     """Expect that every request was answered 200 by one backend."""
     count = seen.count
     ctx.expect(
         f"{what}: {count} of {count} answers are 200 from {backend}",
         told(seen),
         ok=seen.settled_s is not None and seen.status == {200: count} and seen.served == {backend: count},
+        figures=figures,
         series=series,
     )
 
@@ -168,7 +176,7 @@ def shared(ctx: Context, seen: Answers, major: str, minor: str, *, percent: int)
             "asked": f"{100 - percent}/{percent}",
             "measured": f"{100 - 100 * took / count:.1f}/{100 * took / count:.1f}",
         },
-        series=_shares(ctx, seen, minor, percent=percent),
+        series=shares.so_far(ctx, seen, minor, percent=percent),
     )
 
 
@@ -194,38 +202,3 @@ def _none_by(ctx: Context, seen: Answers, statuses: Sequence[int], what: str) ->
         told(seen),
         ok=seen.settled_s is not None and seen.served == {"": count} and right == count,
     )
-
-
-def _shares(ctx: Context, seen: Answers, backend: str, *, percent: int) -> tuple[Series, ...]:
-    """The share of a backend in all requests so far, beside the share that was asked for."""
-    points = []
-    for number in range(EVERY, len(seen.order) + 1, EVERY):
-        share = 100 * sum(by == backend for by in seen.order[:number]) / number
-        points.append((_moment(ctx, seen, number - 1), round(share, 2)))
-    wanted = tuple((at, float(percent)) for at, _ in points)
-    return (Series("share of the challenger, so far", "%", tuple(points)), Series("target", "%", wanted))
-
-
-def passage(ctx: Context, during: Answers, after: Answers, backend: str, *, changed: float) -> tuple[Series, ...]:
-    """The share of a backend in each few requests while weights changed from 20 to 100, and since.
-
-    Args:
-        ctx: the probe's context; the report was just read.
-        during: requests sent while they were changed.
-        after: those sent right after; the report ends with them.
-        backend: whose share.
-        changed: when the change was made, on the run's clock.
-    """
-    end = ctx.now - (after.at_s[-1] if after.at_s else 0.0) - (after.settled_s or 0.0)
-    points = []
-    for number in range(EVERY, len(during.order) + 1, EVERY):
-        share = 100 * sum(by == backend for by in during.order[number - EVERY : number]) / EVERY
-        points.append((max(0.0, round(end - during.at_s[-1] + during.at_s[number - 1], 3)), round(share, 2)))
-    first, last = (points[0][0], points[-1][0]) if points else (changed, changed)
-    wanted = ((min(first, changed), 20.0), (changed, 100.0), (max(last, changed), 100.0))
-    return (Series(f"share of the challenger, of each {EVERY}", "%", tuple(points)), Series("target", "%", wanted))
-
-
-def _moment(ctx: Context, seen: Answers, index: int) -> float:
-    """When a request was answered, on the run's clock: the client's own clock tells how long before its report."""
-    return max(0.0, round(ctx.now - seen.at_s[-1] + seen.at_s[index], 3))
