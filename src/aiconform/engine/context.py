@@ -178,22 +178,24 @@ class Context(Asking):
         """
         start = self._lane.now
         samples = 0
-        try:
-            while True:
-                state = await sample()
-                samples += 1
-                took = self._lane.now - start
-                self.tell(expected, state.observed, took, during_s)
-                if state.outcome != "met":
-                    outcome: Outcome = "undecided" if state.outcome in ("blocked", "nothing") else "failed"
-                    observed = f"{state.observed} after {took:.1f} s"
-                    self._note(expected, observed, outcome, figures=state.figures, series=state.series)
-                    raise StopProbe
+        while True:
+            state = await sample()
+            samples += 1
+            took = self._lane.now - start
+            self.tell(expected, state.observed, took, during_s)
+            if state.outcome != "met":
+                outcome: Outcome = "undecided" if state.outcome in ("blocked", "nothing") else "failed"
+                observed = f"{state.observed} after {took:.1f} s"
+                self._note(expected, observed, outcome, figures=state.figures, series=state.series)
+                raise StopProbe
+            try:
+                # the window ends between samples: a sample that is cut short is no sample
                 await self._lane.pause(every_s, limit=start + during_s, waiting_for=expected)
-        except TimeUp:
-            observed = f"{state.observed}, in each of {samples} samples over {self._lane.now - start:.0f} s"
-            self._note(expected, observed, "passed", figures=state.figures, series=state.series, window_s=during_s)
-            return state
+            except TimeUp:
+                break
+        observed = f"{state.observed}, in each of {samples} samples over {self._lane.now - start:.0f} s"
+        self._note(expected, observed, "passed", figures=state.figures, series=state.series, window_s=during_s)
+        return state
 
     async def until_gone(self, handle: Handle, *, within_s: float) -> None:
         """Watch until this object, by its uid, is gone.

@@ -63,8 +63,8 @@ async def tell(ctx: Context, pods: list[str], queue: int | None) -> None:
         ctx.expect(f"{pod} takes {told} for its queue", str(answer.get("queue")), ok=answer.get("queue") == queue)
 
 
-async def values(ctx: Context, workload: Workload) -> tuple[dict[str, float], str]:
-    """The metric by pod as the custom metrics API answers it; none with its words where it knows none (404).
+async def values(ctx: Context, workload: Workload, *, gone: bool = False) -> tuple[dict[str, float], str]:
+    """The metric by pod as the custom metrics API answers it; if it may be ``gone``, none with the reason.
 
     Raises:
         UndecidableError: any other answer.
@@ -74,7 +74,7 @@ async def values(ctx: Context, workload: Workload) -> tuple[dict[str, float], st
     try:
         body = await ctx.get(path, query={"labelSelector": selector})
     except RefusedError as refused:
-        if (refused.status, refused.reason) != (404, "NotFound"):
+        if not gone or (refused.status, refused.reason) != (404, "NotFound"):
             raise
         return {}, f"404 {refused.message}"
     if body.get("kind") != "MetricValueList" or not isinstance(body.get("items"), list):
@@ -83,6 +83,8 @@ async def values(ctx: Context, workload: Workload) -> tuple[dict[str, float], st
     foreign = [of for of, _ in objects if (of.get("kind"), of.get("namespace")) != ("Pod", ctx.namespace)]
     if foreign:
         raise UndecidableError(f"{path} answered a metric of {foreign[0]}")
+    if not objects and not gone:
+        raise UndecidableError(f"{GROUP} answers {QUEUE} no more: an empty list")
     return {of["name"]: value for of, value in objects}, "" if objects else "an empty list"
 
 
@@ -94,7 +96,7 @@ def quantity(text: str) -> float:
 
 async def known(ctx: Context, workload: Workload) -> None:
     """The API answers the metric of the pod, whatever its value."""
-    look = _answer(ctx, workload, lambda values: len(values) == 1)
+    look = _answer(ctx, workload, lambda values: len(values) == 1, gone=True)
     await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} of the pod", within_s=300)
 
 
@@ -104,9 +106,11 @@ async def answered(ctx: Context, workload: Workload, *, told: int) -> None:
     await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} of the pod with {told}", within_s=60)
 
 
-def _answer(ctx: Context, workload: Workload, right: Callable[[list[float]], bool]) -> autoscale_watch.Sample:
+def _answer(
+    ctx: Context, workload: Workload, right: Callable[[list[float]], bool], *, gone: bool = False
+) -> autoscale_watch.Sample:
     async def look() -> State:
-        found, why = await values(ctx, workload)
+        found, why = await values(ctx, workload, gone=gone)
         if not found:
             return State("nothing", f"no value: {why}")
         observed = ", ".join(f"{pod}: {value:g}" for pod, value in found.items())
@@ -135,9 +139,7 @@ def watcher(ctx: Context, made: Scaled, *, gone: bool = False) -> Watcher:
     """Looks at the autoscaler and, by itself, at the metric; which must be answered unless it may be ``gone``."""
 
     async def metric(_hpa: Obj) -> tuple[float | None, str]:
-        found, why = await values(ctx, made.workload)
-        if not found and not gone:
-            raise UndecidableError(f"{GROUP} answers {QUEUE} no more: {why}")
+        found, why = await values(ctx, made.workload, gone=gone)
         return (sum(found.values()) / len(found), "") if found else (None, why)
 
     return Watcher(ctx, made, metric, NAME, UNIT, TARGET)
@@ -235,7 +237,7 @@ async def blind(ctx: Context, made: Scaled) -> None:
 async def shrink(ctx: Context, made: Scaled) -> None:
     """An empty queue brings it back to one replica."""
     await tell(ctx, await pods_now(ctx, made), 0)
-    look = _answer(ctx, made.workload, lambda values: sum(values) == 0)
+    look = _answer(ctx, made.workload, lambda values: sum(values) == 0, gone=True)
     await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} with 0 again", within_s=120)
     watched = watcher(ctx, made)
     await ctx.poll(
