@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
-from aiconform.checks._kit import autoscale, autoscale_watch, prometheus_operator, workloads
+from aiconform.checks._kit import autoscale, autoscale_watch, custom_metrics, prometheus_operator, workloads
 from aiconform.checks._kit.autoscale import MAXIMUM, Scaled
 from aiconform.checks._kit.autoscale_watch import Look, Watcher
+from aiconform.checks._kit.custom_metrics import GROUP
 from aiconform.checks._kit.inference_metrics import QUEUE
 from aiconform.checks._kit.workloads import Workload
-from aiconform.engine import AcceleratorNode, Context, Facts, RefusedError, State, UndecidableError, Unmet, kinds
+from aiconform.engine import AcceleratorNode, Context, Facts, State, Unmet, kinds
 
 Obj = dict[str, Any]
 
-GROUP = "custom.metrics.k8s.io"
 TARGET = 5
 LONG = 6 * TARGET
 """A queue for which six replicas would be wanted."""
 NAME = "queue per pod"
 UNIT = "requests"
-_QUANTITY = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)([mk]?)")
-_FACTORS = {"m": 0.001, "": 1.0, "k": 1000.0}
 
 
 def served(facts: Facts) -> Unmet | None:
     """Custom metrics are served, and Prometheus Operator is there to collect the metric of our own workload."""
-    if _version(facts) is None:
+    if custom_metrics.version(facts) is None:
         hint = "install a metrics adapter, such as Prometheus Adapter"
         return Unmet("not run", f"the API server does not serve {GROUP}: {hint}")
     if prometheus_operator.API not in facts.groups:
         why = "without Prometheus Operator the check cannot have its workload's metric collected"
         return Unmet("not run", f"the API server does not serve {prometheus_operator.API}: {why}")
     return None
-
-
-def _version(facts: Facts) -> str | None:
-    versions = (f"{GROUP}/v1beta2", f"{GROUP}/v1beta1")
-    return next((version for version in versions if version in facts.groups), None)
 
 
 async def service(ctx: Context) -> tuple[Workload, AcceleratorNode]:
@@ -63,37 +55,6 @@ async def tell(ctx: Context, pods: list[str], queue: int | None) -> None:
         ctx.expect(f"{pod} takes {told} for its queue", str(answer.get("queue")), ok=answer.get("queue") == queue)
 
 
-async def values(ctx: Context, workload: Workload, *, gone: bool = False) -> tuple[dict[str, float], str]:
-    """The metric by pod as the custom metrics API answers it; if it may be ``gone``, none with the reason.
-
-    Raises:
-        UndecidableError: any other answer.
-    """
-    path = f"/apis/{_version(ctx.facts)}/namespaces/{ctx.namespace}/pods/*/{QUEUE}"
-    selector = f"{workloads.APP_LABEL}={workload.app}"
-    try:
-        body = await ctx.get(path, query={"labelSelector": selector})
-    except RefusedError as refused:
-        if not gone or (refused.status, refused.reason) != (404, "NotFound"):
-            raise
-        return {}, f"404 {refused.message}"
-    if body.get("kind") != "MetricValueList" or not isinstance(body.get("items"), list):
-        raise UndecidableError(f"{path} answered {body.get('kind')} instead of a MetricValueList")
-    objects = [(item["describedObject"], quantity(str(item["value"]))) for item in body["items"]]
-    foreign = [of for of, _ in objects if (of.get("kind"), of.get("namespace")) != ("Pod", ctx.namespace)]
-    if foreign:
-        raise UndecidableError(f"{path} answered a metric of {foreign[0]}")
-    if not objects and not gone:
-        raise UndecidableError(f"{GROUP} answers {QUEUE} no more: an empty list")
-    return {of["name"]: value for of, value in objects}, "" if objects else "an empty list"
-
-
-def quantity(text: str) -> float:
-    """A Kubernetes quantity of a metric: ``7``, ``2500m``, ``1k``; not a number where it is none of these."""
-    found = _QUANTITY.fullmatch(text)
-    return float(found.group(1)) * _FACTORS[found.group(2)] if found else float("nan")
-
-
 async def known(ctx: Context, workload: Workload) -> None:
     """The API answers the metric of the pod, whatever its value."""
     look = _answer(ctx, workload, lambda values: len(values) == 1, gone=True)
@@ -110,7 +71,7 @@ def _answer(
     ctx: Context, workload: Workload, right: Callable[[list[float]], bool], *, gone: bool = False
 ) -> autoscale_watch.Sample:
     async def look() -> State:
-        found, why = await values(ctx, workload, gone=gone)
+        found, why = await custom_metrics.of_pods(ctx, QUEUE, workload.app, gone=gone)
         if not found:
             return State("nothing", f"no value: {why}")
         observed = ", ".join(f"{pod}: {value:g}" for pod, value in found.items())
@@ -139,7 +100,7 @@ def watcher(ctx: Context, made: Scaled, *, gone: bool = False) -> Watcher:
     """Looks at the autoscaler and, by itself, at the metric; which must be answered unless it may be ``gone``."""
 
     async def metric(_hpa: Obj) -> tuple[float | None, str]:
-        found, why = await values(ctx, made.workload, gone=gone)
+        found, why = await custom_metrics.of_pods(ctx, QUEUE, made.workload.app, gone=gone)
         return (sum(found.values()) / len(found), "") if found else (None, why)
 
     return Watcher(ctx, made, metric, NAME, UNIT, TARGET)
