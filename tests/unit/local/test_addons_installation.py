@@ -154,6 +154,14 @@ def test_who_is_stopped_touches_nothing_more(cluster) -> None:
     assert cluster.applied == []
 
 
+def test_a_cluster_that_ended_is_not_waited_for(cluster) -> None:
+    cluster.home.ready_file.unlink()
+    cluster.refusals = ["connection refused"] * 99
+    with pytest.raises(LocalClusterError, match="'x' ended meanwhile"):
+        installation.install_one(cluster, addon(), Notes())
+    assert len(cluster.refusals) == 99
+
+
 def test_a_companion_is_there_first_and_left_only_where_the_installation_fails(cluster) -> None:
     seen: list[str] = []
 
