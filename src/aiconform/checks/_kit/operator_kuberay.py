@@ -50,27 +50,42 @@ async def start(ctx: Context) -> None:
     """A cluster of a head and a worker."""
     made = await ctx.create(ray_cluster.cluster(ctx, ctx.name("ray")))
     where = ray_cluster.pods_of(ctx, made.name)
-    expected = f"the operator makes a head and a worker for {made}, and they become ready"
+    await ctx.until(where, ray_cluster.begun, expected=f"the operator makes pods for {made}", within_s=60)
+    expected = f"a head and a worker of {made} become ready"
     members = await ctx.until(where, ray_cluster.whole(made.uid), expected=expected, within_s=_START_S)
     await ctx.until(made, ray_cluster.told_ready, expected=f"{made} says that it is ready", within_s=60)
     await ctx.show([made])
     ctx.memo["cluster"], ctx.memo["members"] = made, members
 
 
-async def compute(ctx: Context) -> None:
-    """Five squares, computed on both nodes; the answer read from the log of a pod of ours."""
+async def compute(ctx: Context, *, join_s: int = 60) -> None:
+    """Five squares, computed on both nodes; the answer read from the log of a pod of ours.
+
+    Args:
+        ctx: the probe's context.
+        join_s: how long the nodes may take until Ray counts them all.
+    """
     made, members = ctx.memo["cluster"], ctx.memo["members"]
     address = f"ray://{_service(await ctx.read(made))}.{made.namespace}:{ray_cluster.CLIENT_PORT}"
     end = ctx.name("report-ends")
     container = {
         "name": "client",
-        "command": ["python", "-u", "-c", workloads.program("squares"), address, str(ray_cluster.NODES), "150", end],
+        "command": [
+            "python",
+            "-u",
+            "-c",
+            workloads.program("squares"),
+            address,
+            str(ray_cluster.NODES),
+            str(join_s),
+            end,
+        ],
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     }
     spec = {**ray_cluster.pod_spec(ctx, container), "restartPolicy": "Never", "activeDeadlineSeconds": pods.DEADLINE_S}
     client = await ctx.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ctx.name("task")}, "spec": spec})
     await ctx.until(client, pods.running, expected=f"{client} runs", within_s=90)
-    report = parse((await ctx.log(client, "client", end=end, within_s=300)).splitlines())
+    report = parse((await ctx.log(client, "client", end=end, within_s=join_s + 150)).splitlines())
     names = sorted(pod["metadata"]["name"] for pod in members)
     seen, error = report.one("hosts"), report.one("error")
     good = report.one("result") == str(SQUARES) and seen == ",".join(names)
@@ -101,7 +116,7 @@ async def disturb(ctx: Context) -> None:
     )
     new = ray_cluster.head(ctx.memo["members"])["metadata"]["name"]
     await ctx.until(made, ray_cluster.head_is(new), expected=f"{made} names {new} as its head", within_s=60)
-    await compute(ctx)
+    await compute(ctx, join_s=150)
 
 
 async def finalize(ctx: Context) -> None:

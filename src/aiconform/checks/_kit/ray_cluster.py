@@ -99,6 +99,11 @@ def pods_of(ctx: Context, name: str) -> Target:
     return Target(kinds.POD, ctx.namespace, {CLUSTER_LABEL: name})
 
 
+def begun(objects: list[Obj]) -> State:
+    """There is a pod."""
+    return State("met" if objects else "waiting", f"{len(objects)} pods")
+
+
 def whole(uid: str, *, without: Iterable[str] = ()) -> Condition:
     """Head and worker are ready, belong to the cluster with this uid, and are none of the pods ``without``."""
     gone = frozenset(without)
