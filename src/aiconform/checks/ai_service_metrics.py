@@ -31,7 +31,7 @@ async def serving(ctx: Context) -> None:
 
 
 @CHECK.negative(
-    "nothing is collected before it has a ServiceMonitor",
+    "nothing is collected before there is a ServiceMonitor",
     fails_if="Prometheus has a series of its job already",
     control=serving,
 )
@@ -40,7 +40,7 @@ async def unmonitored(ctx: Context) -> None:
 
 
 @CHECK.positive(
-    "with a ServiceMonitor its pod becomes a target that is up",
+    "with a ServiceMonitor the service's pod becomes a target that is up",
     fails_if="up of its job is not 1, or is of another pod",
     after=serving,
     timeout_s=330,
@@ -52,7 +52,9 @@ async def discovered(ctx: Context) -> None:
 
 
 @CHECK.positive(
-    "n requests are counted as n", fails_if="counter or histogram settle on another number", after=discovered
+    "37 requests are counted as exactly 37",
+    fails_if="counter or histogram settle on another number",
+    after=discovered,
 )
 async def counted(ctx: Context) -> None:
     await inference_metrics.count(ctx, ctx.memo["monitoring"], ctx.memo["service"], waves=(7, 30))

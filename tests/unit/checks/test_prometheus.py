@@ -81,7 +81,7 @@ def test_its_own_service_is_asked_before_the_one_of_all() -> None:
     monitoring = found(asked)
     assert monitoring.service == "mine"
     assert asked.paths == ["/api/v1/namespaces/monitoring/services/mine:9090/proxy/api/v1/query"]
-    assert asked.stated == [("monitoring/main answers 1", True)]
+    assert asked.stated == [("monitoring/main answers 1, asked through service mine", True)]
 
 
 def test_the_one_of_all_is_asked_where_there_is_no_other() -> None:
@@ -90,7 +90,12 @@ def test_the_one_of_all_is_asked_where_there_is_no_other() -> None:
 
 
 def test_a_named_service_port_route_and_tls_are_followed() -> None:
-    spec = {"serviceName": "own", "portName": "http-web", "routePrefix": "/prom/", "web": {"tlsConfig": {"cert": {}}}}
+    spec: Obj = {
+        "serviceName": "own",
+        "portName": "http-web",
+        "routePrefix": "/prom/",
+        "web": {"tlsConfig": {"cert": {}}},
+    }
     monitoring = found(Asked([made(**spec)], [service("own", port=19090, port_name="http-web")]))
     assert monitoring.api == "/api/v1/namespaces/monitoring/services/https:own:19090/proxy/prom/api/v1"
 
@@ -142,7 +147,7 @@ def test_an_answer_that_is_not_one_fails() -> None:
     asked = Asked([made()], [service("prometheus-operated")], nothing)
     with pytest.raises(StopProbe):
         found(asked)
-    assert asked.stated == [("monitoring/main answers nothing", False)]
+    assert asked.stated == [("monitoring/main answers nothing, asked through service prometheus-operated", False)]
 
 
 MONITORING = prometheus.Monitoring("monitoring/main", "s", "/p/api/v1", {}, "")

@@ -38,11 +38,12 @@ async def find(ctx: Context) -> Monitoring:
             except UndecidableError as problem:
                 passed_over.append(f"{monitoring.name} by service {service}: {problem.cause}")
                 continue
+            values = ", ".join(f"{sample.value:g}" for sample in answer) or "nothing"
+            named = f"{monitoring.name} {version}".strip()
             ctx.expect(
                 expected,
-                f"{monitoring.name} answers {', '.join(f'{sample.value:g}' for sample in answer) or 'nothing'}",
+                f"{named} answers {values}, asked through service {service}",
                 ok=[sample.value for sample in answer] == [1.0],
-                figures={"Prometheus": version or "of no named version", "asked through": f"service {service}"},
             )
             return monitoring
     reasons = "; ".join(passed_over) or "no Prometheus object"
