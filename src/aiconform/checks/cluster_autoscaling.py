@@ -61,10 +61,10 @@ async def shrinks(ctx: Context) -> None:
     "a pod that no node of the pool could take brings none",
     fails_if="the pool grows all the same, or the autoscaler does not say why it did not",
     control=grows,
-    timeout_s=300,
+    timeout_s=480,
 )
 async def not_for_what_it_lacks(ctx: Context) -> None:
     watched = ctx.memo["watched"]
     refused = await pool_steps.ask_for_what_it_lacks(ctx, watched)
-    await pool_steps.stays(ctx, watched, during_s=60)
     await pool_steps.says_why_not(ctx, watched, refused)
+    await pool_steps.stays(ctx, watched, during_s=watched.quiet_s)

@@ -20,6 +20,9 @@ DOWN_S = 1800
 """What clouds may take to bring a node and to let it go."""
 SIMULATED_S = 120
 """The same where accelerators are simulated, so that no machine has to be found and booted."""
+QUIET_S = 180
+QUIET_SIMULATED_S = 30
+"""How long no node may come once the autoscaler has said that none will: longer than it takes to bring one."""
 HOLD_S = 7200
 UNKNOWN = "aiconform.dev/offered-nowhere"
 """An extended resource that no node and no pool has."""
@@ -77,6 +80,11 @@ class Watched:
     def down_s(self) -> float:
         """How long a node may take to go."""
         return SIMULATED_S if self.pool.simulated else DOWN_S
+
+    @property
+    def quiet_s(self) -> float:
+        """How long to watch that no node comes."""
+        return QUIET_SIMULATED_S if self.pool.simulated else QUIET_S
 
     @property
     def target(self) -> Target:

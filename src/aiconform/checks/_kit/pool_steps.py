@@ -15,7 +15,7 @@ Obj = dict[str, Any]
 
 STABLE_S = 20
 REFUSED_WITHIN_S = 120
-EVENT_WITHIN_S = 60
+EVENT_WITHIN_S = 120
 
 
 async def fill(ctx: Context, pool: NodePool) -> Watched:
