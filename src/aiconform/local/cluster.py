@@ -19,7 +19,8 @@ from aiconform.local.state import ClusterState, Home, NodeState
 if TYPE_CHECKING:
     from aiconform.local.profiles import NodeSpec
 
-DOWN_LIMIT_S = 15.0
+DOWN_LIMIT_S = 60.0
+"""Most of it goes to removing files: tens of thousands with all add-ons, on a machine that may be busy."""
 
 
 @dataclass(frozen=True)
