@@ -161,7 +161,7 @@ class _Installation:
 
     def _check_stopped(self) -> None:
         if self._stopped():
-            raise LocalClusterError(f"{self._addon.name}: given up, the cluster goes down")
+            raise LocalClusterError(f"{self._addon.name}: given up, the run is over")
         if not self._cluster.home.ready_file.exists():
             raise LocalClusterError(f"{self._addon.name}: local cluster {self._cluster.name!r} ended meanwhile")
 
