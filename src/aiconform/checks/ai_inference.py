@@ -81,6 +81,7 @@ async def split(ctx: Context) -> None:
     "the header x-model chooses the backend, every time",
     fails_if="a request with the header's value goes elsewhere, or one with another value or without it does not",
     after=routed,
+    timeout_s=420,
 )
 async def by_header(ctx: Context) -> None:
     scene = ctx.memo["scene"]
@@ -112,7 +113,10 @@ async def forwarded(ctx: Context) -> None:
 
 
 @CHECK.recovery(
-    "weights changed to 0/100 are followed", fails_if="a backend of weight 0 still gets requests", after=split
+    "weights changed to 0/100 are followed",
+    fails_if="a backend of weight 0 still gets requests",
+    after=split,
+    timeout_s=300,
 )
 async def reweighted(ctx: Context) -> None:
     scene, (route, host) = ctx.memo["scene"], ctx.memo["split"]
@@ -142,7 +146,12 @@ async def unresolved(ctx: Context) -> None:
     traffic.broken(ctx, seen["missing"], what="/predict of the route without a backend")
 
 
-@CHECK.recovery("a deleted route is answered 404 again", fails_if="its host still gets another answer", after=routed)
+@CHECK.recovery(
+    "a deleted route is answered 404 again",
+    fails_if="its host still gets another answer",
+    after=routed,
+    timeout_s=300,
+)
 async def deleted(ctx: Context) -> None:
     scene = ctx.memo["scene"]
     _, kept = await gateway.route(ctx, "kept", scene.gateway, Rule({scene.champion: 1}))

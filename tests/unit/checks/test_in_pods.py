@@ -89,9 +89,15 @@ def test_a_batch_settles_on_answers_in_a_row(server: int) -> None:
 
 @pytest.mark.parametrize("settle", [{"status": 404}, {"status": 200, "by": ["challenger"]}])
 def test_what_never_settles_says_so(server: int, settle: dict[str, Any]) -> None:
-    got = asked({"name": "a", "url": f"http://127.0.0.1:{server}/", "settle": {**settle, "within_s": 0.3}})["a"]
+    url = f"http://127.0.0.1:{server}/"
+    got = asked({"name": "a", "url": url, "count": 50, "settle": {**settle, "within_s": 0.3}})["a"]
     assert got["settled_s"] is None
-    assert got["status"] == {"200": 1}
+    assert (got["count"], got["status"]) == (3, {"200": 3}), "enough to tell what came instead"
+
+
+def test_requests_can_keep_their_distance(server: int) -> None:
+    got = asked({"name": "a", "url": f"http://127.0.0.1:{server}/", "count": 4, "every_ms": 50})["a"]
+    assert all(at >= 50 * number for number, at in enumerate(got["at_ms"]))
 
 
 def test_no_answer_is_told_apart_from_any_status() -> None:

@@ -13,6 +13,8 @@ from aiconform.checks._kit.workloads import Answers, Batch, Client
 from aiconform.engine import Context, Handle, Series, State
 
 SETTLE_S = 60
+LONGEST_S = 110
+"""A batch that does not settle and then gets no answers takes so long at most."""
 IN_A_ROW = 10
 """So many answers in a row must be as wanted before any is counted: a Gateway may have several proxies."""
 SIGMAS = 4
@@ -80,10 +82,11 @@ class Scene:
 
     async def read(self, ctx: Context, client: Client) -> dict[str, Answers]:
         """What came of the batches of a client, once it is done."""
-        seen = await workloads.answers(ctx, client)
+        seen = await workloads.answers(ctx, client, within_s=LONGEST_S * len(client.batches))
         for sent in client.batches:
             got = seen[sent.name]
-            if not sent.count == got.count == sum(got.status.values()) == len(got.order) == len(got.at_s):
+            count = sent.count if got.settled_s is not None else got.count
+            if not count == got.count == sum(got.status.values()) == len(got.order) == len(got.at_s):
                 raise ctx.undecided(
                     f"{sent.count} answers to {sent.name}", told(got), "the client's report is not whole"
                 )
