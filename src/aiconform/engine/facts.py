@@ -106,6 +106,8 @@ class Facts:
 
     Attributes:
         gaps: what could not be read and why; a need that rests on it is undecided, never unmet.
+        pools: groups of nodes with accelerators that an autoscaler minds.
+        fenced: nodes with accelerators that are left alone because of their taints, with these.
     """
 
     version: str
@@ -120,6 +122,7 @@ class Facts:
     simulated: tuple[str, ...]
     gaps: tuple[str, ...]
     pools: tuple[NodePool, ...] = ()
+    fenced: tuple[str, ...] = ()
 
     def cluster(self) -> ClusterFacts:
         """The form that goes into the bundle and on the page."""
@@ -168,6 +171,7 @@ def gather(
         simulated=tuple(sorted(because - {""})),
         gaps=gaps,
         pools=pools,
+        fenced=tuple(_behind(node) for node in nodes if _fenced(node) and any(_accelerators(node))),
     )
 
 
@@ -183,11 +187,15 @@ def _usable(node: Obj) -> bool:
     return _ready(node) and not node.get("spec", {}).get("unschedulable") and not _fenced(node)
 
 
-def _fenced(node: Obj) -> bool:
-    """Whether it keeps our pods off: they tolerate taints that are named like an accelerator's resource alone."""
+def _fenced(node: Obj) -> list[str]:
+    """Keys of taints that keep our pods off: they tolerate only those named like an accelerator's resource."""
     taints = node.get("spec", {}).get("taints") or []
-    hard = [taint for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute")]
-    return any(vendors.by_resource(str(taint.get("key"))) is None for taint in hard)
+    hard = [str(taint.get("key")) for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute")]
+    return [key for key in hard if vendors.by_resource(key) is None]
+
+
+def _behind(node: Obj) -> str:
+    return f"{_name(node)} (taint {', '.join(_fenced(node))})"
 
 
 def _ready(node: Obj) -> bool:

@@ -29,7 +29,8 @@ def accelerator(which: str, choose: Choose = lambda _: True, *, otherwise: str =
             return None
         offered = "; ".join(f"{a.allocatable} {a.resource} on {a.node}" for a in facts.accelerators)
         seen = f"the nodes offer {offered}" if offered else "no node offers an accelerator that is known"
-        return Unmet("n/a" if otherwise == "n/a" else "not run", f"needs {which}; {seen}")
+        left = f"; left alone for their taints: {', '.join(facts.fenced)}" if facts.fenced else ""
+        return Unmet("n/a" if otherwise == "n/a" else "not run", f"needs {which}; {seen}{left}")
 
     return need
 

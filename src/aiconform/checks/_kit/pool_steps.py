@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from aiconform.catalog import accelerators as vendors
 from aiconform.checks._kit import devices, nodepools, pods, script
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.nodepools import Watched
@@ -91,6 +92,9 @@ async def new_node(ctx: Context, watched: Watched) -> Obj:
     expected = f"pool {watched.pool.name} gets a node with {watched.per_node} {watched.pool.resource}"
     nodes = await ctx.until(watched.target, came, expected=expected, within_s=watched.up_s)
     new = watched.new(nodes)
+    simulated = vendors.simulated_node(new[0]["metadata"].get("labels") or {})
+    if simulated and not watched.pool.simulated:  # nothing of the run says so yet
+        raise ctx.undecided("a node whose accelerators are as real as they seemed", simulated, "simulated all the same")
     ctx.expect(
         "exactly one node came",
         ", ".join(_name(node) for node in new),
