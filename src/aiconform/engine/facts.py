@@ -39,6 +39,7 @@ COMPONENTS = frozenset(
         "volcano",
         "volcano-scheduler",
         "kueue",
+        "kuberay",  # the operator, as its kustomization names it
         "kuberay-operator",
         "cluster-autoscaler",
         "karpenter",
