@@ -164,7 +164,7 @@ MUTANTS = (
         CHECK,
         "the metrics adapter is stopped once there is an autoscaler",
         adapter_stops,
-        {"grows": Kill("failed", "ScalingActive False")},
+        {"grows": Kill("undecided", "inference_queue_depth: 503")},
     ),
     Mutant(
         CHECK,

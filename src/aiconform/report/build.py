@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiconform.evidence.documents import CheckVerdict, PlannedCheck, PlannedProbe, ProbeVerdict
 from aiconform.evidence.records import CleanupData, RestsOn
-from aiconform.report.exchanges import exchanges, waits
+from aiconform.report.exchanges import Exchange, exchanges, waits
 from aiconform.report.model import (
     CheckView,
     Citation,
@@ -19,12 +19,13 @@ from aiconform.report.model import (
     ObservationView,
     Printed,
     ProbeView,
+    Reference,
     Report,
 )
 from aiconform.report.objects import created
 from aiconform.report.plot import Piece, plot
 from aiconform.report.series import table, tidy
-from aiconform.report.text import anchor, clock, one_line, plural
+from aiconform.report.text import anchor, clock, is_digest, one_line, plural
 from aiconform.report.timeline import Lane, Mark, Span, Timeline, draw
 from aiconform.report.transcript import Transcriber
 
@@ -56,7 +57,8 @@ def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
         evidence_prefix: path from the report to the bundle's directory, empty or ending in a slash.
     """
     plan, verdicts = source.plan, source.verdicts
-    scribe = Transcriber(source, evidence_prefix, _keys(verdicts.checks))
+    cited = _cited(source, verdicts.checks)
+    scribe = Transcriber(source, evidence_prefix, _keys(verdicts.checks, cited))
     judged = {check.requirement: check for check in verdicts.checks}
     planned = list(plan.checks)
     names = {check.requirement for check in planned}
@@ -87,20 +89,48 @@ def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
         removed=verdicts.removed,
         left_behind=tuple(verdicts.left_behind),
         evidence=scribe.evidence(),
+        references={at: _reference(exchange) for at, exchange in cited.items()},
         records=len(source.records),
         blobs=len(blobs),
         blob_bytes=sum(file.size for file in blobs),
     )
 
 
-def _keys(checks: Sequence[CheckVerdict]) -> frozenset[tuple[str, int]]:
-    return frozenset(
-        (cited.lane, cited.n)
-        for check in checks
-        for probe in check.probes
-        for observation in probe.observations
-        for cited in observation.rests_on
-    )
+_At = tuple[str, int]
+
+
+def _cited(source: Source, checks: Sequence[CheckVerdict]) -> dict[_At, Exchange]:
+    """Every exchange that an observation rests on, by lane and number."""
+    wanted = {(cited.lane, cited.n) for seen in _observations(checks) for cited in seen.rests_on}
+    lanes = {lane for lane, _ in wanted}
+    found = (exchange for lane in lanes for exchange in exchanges(source.lanes.get(lane, ())))
+    return {(exchange.lane, exchange.n): exchange for exchange in found if (exchange.lane, exchange.n) in wanted}
+
+
+def _observations(checks: Sequence[CheckVerdict]) -> Iterator[ObservationData]:
+    return (seen for check in checks for probe in check.probes for seen in probe.observations)
+
+
+def _keys(checks: Sequence[CheckVerdict], cited: Mapping[_At, Exchange]) -> frozenset[_At]:
+    """The exchanges that are always shown: of those an observation rests on, each kind's first and last.
+
+    Between these lie polls that saw what did not decide.
+    """
+    keys: set[_At] = set()
+    for seen in _observations(checks):
+        alike: dict[tuple[str, str, str], list[_At]] = {}
+        for at in ((rests.lane, rests.n) for rests in seen.rests_on):
+            if at in cited:
+                alike.setdefault((at[0], cited[at].request.method, cited[at].target), []).append(at)
+        keys.update(at for group in alike.values() for at in (group[0], group[-1]))
+    return frozenset(keys)
+
+
+def _reference(exchange: Exchange) -> Reference:
+    request, response = exchange.request, exchange.response
+    answer = (response.body if response else None) or ""
+    answer = answer if is_digest(answer) else ""
+    return Reference(f"{request.method} {exchange.target}", exchange.status, request.audit_id, answer)
 
 
 def _unplanned(check: CheckVerdict) -> PlannedCheck:
@@ -241,7 +271,7 @@ def _citation(scribe: Transcriber, cited: RestsOn) -> Citation:
 
 def _summary(probes: Sequence[ProbeView]) -> str:
     """The first measured values that fit in a few words, else what the control (or the first probe) showed."""
-    for probe in probes:
+    for probe in (*probes[1:], *probes[:1]):  # the first probe is rather about what is there
         for observation in probe.observations:
             measured = ", ".join(f"{name} {value}" for name, value in observation.figures)
             if measured and len(measured) <= MAX_MEASURED:

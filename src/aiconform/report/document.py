@@ -13,7 +13,9 @@ from aiconform.evidence.records import Outcome
 from aiconform.report.build import build_report
 
 if TYPE_CHECKING:
-    from aiconform.report.model import CheckView, ExchangeView, ObservationView, ProbeView, Report
+    from collections.abc import Mapping
+
+    from aiconform.report.model import CheckView, ObservationView, ProbeView, Reference, Report
     from aiconform.report.source import Source
 
 REPORT_FORMAT: Final = "aiconform-report/1"
@@ -162,7 +164,7 @@ def report_document(report: Report) -> ReportDocument:
     for check in report.checks:
         counts[check.outcome] = counts.get(check.outcome, 0) + 1
     digests = report.digests
-    known = _exchanges(report)
+    known = report.references
     return ReportDocument(
         run=report.run,
         tool=report.tool,
@@ -193,12 +195,7 @@ def report_document(report: Report) -> ReportDocument:
     )
 
 
-def _exchanges(report: Report) -> dict[tuple[str, int], ExchangeView]:
-    lanes = [*report.other_lanes, *(lane for check in report.checks for lane in check.transcripts)]
-    return {(entry.lane, entry.n): entry for lane in lanes for entry in lane.exchanges}
-
-
-def _requirement(check: CheckView, known: dict[tuple[str, int], ExchangeView]) -> RequirementDocument:
+def _requirement(check: CheckView, known: Mapping[tuple[str, int], Reference]) -> RequirementDocument:
     return RequirementDocument(
         id=check.id,
         title=check.title,
@@ -218,7 +215,7 @@ def _requirement(check: CheckView, known: dict[tuple[str, int], ExchangeView]) -
     )
 
 
-def _probe(probe: ProbeView, known: dict[tuple[str, int], ExchangeView]) -> ProbeDocument:
+def _probe(probe: ProbeView, known: Mapping[tuple[str, int], Reference]) -> ProbeDocument:
     return ProbeDocument(
         id=probe.id,
         kind=probe.kind,
@@ -234,7 +231,7 @@ def _probe(probe: ProbeView, known: dict[tuple[str, int], ExchangeView]) -> Prob
     )
 
 
-def _observation(seen: ObservationView, known: dict[tuple[str, int], ExchangeView]) -> ObservationDocument:
+def _observation(seen: ObservationView, known: Mapping[tuple[str, int], Reference]) -> ObservationDocument:
     return ObservationDocument(
         expected=seen.expected,
         observed=seen.observed,
@@ -249,16 +246,16 @@ def _observation(seen: ObservationView, known: dict[tuple[str, int], ExchangeVie
     )
 
 
-def _reference(lane: str, n: int, entry: ExchangeView | None) -> EvidenceReference:
-    if entry is None:
+def _reference(lane: str, n: int, found: Reference | None) -> EvidenceReference:
+    if found is None:
         return EvidenceReference(lane=lane, n=n)
     return EvidenceReference(
         lane=lane,
         n=n,
-        request=f"{entry.method} {entry.target}",
-        status=entry.status,
-        audit_id=entry.audit_id,
-        answer_sha256=entry.response_body.digest if entry.response_body else "",
+        request=found.request,
+        status=found.status,
+        audit_id=found.audit_id,
+        answer_sha256=found.answer,
     )
 
 

@@ -126,24 +126,24 @@ class Run:
 
 
 def runs(found: Sequence[Exchange], apart: frozenset[tuple[str, int]]) -> list[Run]:
-    """Group neighbours that differ only in their time, as polling makes them.
+    """Group what differs only in its time, as polling makes it: neighbours, and rounds of several requests.
 
     Args:
         found: exchanges of a lane in order.
         apart: (lane, n) of exchanges that always stand alone, because an observation rests on them.
     """
     groups: list[list[Exchange]] = []
+    round_of: dict[tuple[str, str, int], list[Exchange]] = {}
     for exchange in found:
-        last = groups[-1][-1] if groups else None
-        if (
-            last is not None
-            and not exchange.is_write
-            and (exchange.lane, exchange.n) not in apart
-            and (last.lane, last.n) not in apart
-            and (last.request.method, last.target, last.status)
-            == (exchange.request.method, exchange.target, exchange.status)
-        ):
-            groups[-1].append(exchange)
+        same = (exchange.request.method, exchange.target, exchange.status)
+        alone = exchange.is_write or exchange.request.stream
+        if alone:
+            round_of = {}  # what comes after a change is looked at anew
+        if alone or (exchange.lane, exchange.n) in apart:
+            groups.append([exchange])
+        elif same in round_of:
+            round_of[same].append(exchange)
         else:
             groups.append([exchange])
+            round_of[same] = groups[-1]
     return [Run(tuple(group)) for group in groups]

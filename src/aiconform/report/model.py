@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiconform.evidence.documents import ClusterFacts, Level, ProbeKind
     from aiconform.evidence.records import Outcome
     from aiconform.report.bodies import Shown
@@ -72,6 +74,16 @@ class Citation:
     n: int
     anchor: str
     label: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A cited exchange as other programs want it; ``answer`` is the digest of its body."""
+
+    request: str
+    status: int
+    audit_id: str
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -249,6 +261,7 @@ class Report:
     removed: int
     left_behind: tuple[str, ...]
     evidence: tuple[EvidenceView, ...]
+    references: Mapping[tuple[str, int], Reference]
     records: int
     blobs: int
     blob_bytes: int

@@ -22,7 +22,7 @@ MAX_ENTRIES = 80
 """Most entries of a lane's transcript beside those that an observation rests on."""
 BODY_BUDGET = 120_000
 """Most characters of bodies shown for one requirement."""
-MAX_USES = 4
+MAX_USES = 2
 MAX_PIECES = 12
 SMALL_ERROR = 4_000
 ENDS = {"left": "closed once enough was seen", "cut off": "cut off when the probe ended"}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import pytest
 from tests.unit.report.html import Page
-from tests.unit.report.sample import MemoryBundle, sample, sample_plan, write_bundle
+from tests.unit.report.sample import MemoryBundle, Scribe, sample, sample_plan, write_bundle
 
 from aiconform.evidence.documents import Plan, Verdicts
-from aiconform.report import render_html
+from aiconform.evidence.records import RestsOn
+from aiconform.report import render_html, render_json
 from aiconform.report.model import Citation, ObservationView
 
 ROOT = Path(__file__).parents[3]
@@ -170,6 +172,36 @@ def test_a_stream_links_each_piece_and_says_why_it_ended(html: str, bundle: Memo
 
 def test_polling_is_folded_and_counted(html: str) -> None:
     assert "and 7 more alike until" in Page(part(html, "dra_support")).text
+
+
+def polled(rounds: int) -> MemoryBundle:
+    """The made-up run, in which one probe asked for two things in turn, again and again."""
+    bundle = sample()
+    lane = "gpu_sharing/four_share"
+    scribe = Scribe(bundle, bundle.ticker)
+    scribe.counts[lane] = len(bundle.lanes[lane])
+    asked = [scribe.ask(lane, "GET", f"/apis/example.io/v1/{what}", b"{}") for _ in range(rounds) for what in "ab"]
+    for check in bundle.verdicts.checks:
+        for probe in check.probes:
+            if probe.lane == lane:
+                seen = probe.observations[0]
+                rests = [*seen.rests_on, *(RestsOn(lane=lane, n=n) for n in asked)]
+                probe.observations[0] = seen.model_copy(update={"rests_on": rests})
+    return bundle
+
+
+def test_rounds_of_polls_are_shown_by_their_first_and_last() -> None:
+    bundle = polled(9)
+    section = part(render_html(bundle), "gpu_sharing")
+    for what in "ab":
+        assert section.count(f'<span class="path">/apis/example.io/v1/{what}</span>') == 3  # first, seven, last
+    assert section.count("and 6 more alike until") == 2
+    assert section.count("\u00d79") == 2
+    document = json.loads(render_json(bundle))
+    sharing = next(found for found in document["requirements"] if found["id"] == "gpu_sharing")
+    evidence = sharing["probes"][0]["observations"][0]["evidence"]
+    told = [reference for reference in evidence if reference["request"] == "GET /apis/example.io/v1/a"]
+    assert len({reference["audit_id"] for reference in told}) == 9
 
 
 def test_writes_are_never_folded(html: str) -> None:
