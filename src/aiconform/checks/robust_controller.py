@@ -14,6 +14,7 @@ CHECK = Check(
     limits=(
         "One operator is tried, the first that is known (KubeRay); others on the cluster are not looked at.",
         "It is tried as it is installed: the check neither installs nor removes an operator.",
+        "The nodes that a task is computed on are Ray's: pods, which may share a node of the cluster.",
     ),
 )
 

@@ -137,6 +137,7 @@ async def refuses(ctx: Context, operator: Operator) -> None:
     if denial.by == "foreign":
         cause = f"{denial.who} is not {operator.name}'s, and {operator.name}'s own word was not heard"
         raise ctx.undecided(expected, denial.message, cause)
+    # products share names of webhooks (Kueue's for RayClusters is called like KubeRay's): what is denied must fit too
     right = denial.by == "own" and operator.mistake in denial.message
     cause = "" if right else f"refused by {denial.who}, not by {operator.name}'s webhook for that mistake"
     ctx.expect(expected, denial.message, ok=right, cause=cause, figures={"webhook": denial.who})
