@@ -198,17 +198,17 @@ MUTANTS = (
     _mutant(
         "Volcano schedules without its gang plugin: each pod for itself",
         without_gang,
-        too_big=Kill("failed", ""),
+        too_big=Kill("failed", "PodGroup Running"),
     ),
     _mutant(
         "somebody binds a member of a group that Volcano refuses",
         lambda cluster: binds_anyway(cluster, "volcano-", NODE),
-        too_big=Kill("failed", "started the group in part"),
+        too_big=Kill("failed", "as one or not at all"),
     ),
     _mutant(
         "somebody resumes the Job that Kueue keeps suspended",
         resumed,
-        too_big=Kill("failed", ""),
+        too_big=Kill("failed", "as one or not at all"),
     ),
     _mutant(
         "Volcano's scheduler stops while a group waits",

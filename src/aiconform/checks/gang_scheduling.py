@@ -35,9 +35,8 @@ async def together(ctx: Context) -> None:
     after=together,
 )
 async def plain_in_part(ctx: Context) -> None:
-    arena = ctx.memo["arena"]
-    ctx.memo["fillers"] = await gangs.made_scarce(ctx, arena)
-    await gangs.plain_in_part(ctx, arena)
+    ctx.memo["arena"], ctx.memo["fillers"] = await gangs.made_scarce(ctx, ctx.memo["arena"])
+    await gangs.plain_in_part(ctx, ctx.memo["arena"])
 
 
 @CHECK.negative(

@@ -27,6 +27,7 @@ def pod(
     node: str = "",
     spell: tuple[str, str] = ("", ""),
     refused: str = "",
+    uid: str = "u",
 ) -> Obj:
     status: Obj = {"phase": phase}
     if spell[0]:
@@ -40,7 +41,7 @@ def pod(
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": refused}
         ]
     spec = {"nodeName": node, "schedulerName": "volcano"} if node else {}
-    return {"metadata": {"name": "p", "uid": "u", "labels": {GROUP_LABEL: group}}, "spec": spec, "status": status}
+    return {"metadata": {"name": "p", "uid": uid, "labels": {GROUP_LABEL: group}}, "spec": spec, "status": status}
 
 
 def runs(began: str, ended: str = "", **rest: Any) -> Obj:
@@ -78,22 +79,52 @@ class TestTogether:
         assert self.condition([runs("01"), pod(phase="Running", node="n")]).outcome == "waiting"
 
 
-class TestNoneStarted:
-    condition = staticmethod(gang.none_started({"volcano-1": "Volcano", "kueue-1": "Kueue"}, 1))
+class TestStarts:
     filler = runs("01", group=FILLER)
 
-    def test_groups_without_a_node_have_not_started(self) -> None:
-        state = self.condition([self.filler, pod(), pod()])
+    @pytest.fixture
+    def starts(self) -> gang.Starts:
+        return gang.Starts({"volcano-1": "Volcano", "kueue-1": "Kueue"}, 2, 1)
+
+    def test_groups_without_a_node_have_not_started(self, starts: gang.Starts) -> None:
+        state = starts([self.filler, pod(), pod()])
         assert state.outcome == "waiting"
         assert state.observed == "Volcano: 2 pods pending, none bound; Kueue: no pod made"
+        assert starts.in_part() == {}
 
-    def test_one_member_with_a_node_is_a_start_in_part(self) -> None:
-        state = self.condition([self.filler, pod(), pod("kueue-1", node="n")])
-        assert (state.outcome, state.observed[:34]) == ("met", "Kueue started the group in part: p")
+    def test_one_member_with_a_node_is_a_start_in_part(self, starts: gang.Starts) -> None:
+        assert starts([self.filler, pod(), pod("kueue-1", node="n")]).outcome == "blocked"
+        assert starts.in_part() == {"Kueue": "1 of 2 members were given a node, never all at a time"}
+
+    def test_a_member_that_was_taken_away_again_is_not_forgotten(self, starts: gang.Starts) -> None:
+        starts([self.filler, pod(node="n")])
+        assert starts([self.filler, pod()]).outcome == "blocked"
+        assert list(starts.in_part()) == ["Volcano"]
+
+    def test_one_after_another_is_a_start_in_part(self, starts: gang.Starts) -> None:
+        starts([self.filler, runs("01", uid="a")])
+        starts([self.filler, runs("01", "07", uid="a"), runs("08", uid="b")])
+        assert starts.in_part() == {"Volcano": "2 of 2 members were given a node, never all at a time"}
+
+    def test_a_node_that_refuses_a_member_shows_that_there_was_no_room(self, starts: gang.Starts) -> None:
+        starts([self.filler, pod(node="n", uid="a"), pod(node="n", uid="b")])
+        starts([self.filler, runs("01", uid="a"), pod(node="n", uid="b", phase="Failed")])
+        assert list(starts.in_part()) == ["Volcano"]
+
+    def test_a_whole_group_that_has_ended_by_now_found_room_too(self, starts: gang.Starts) -> None:
+        starts([self.filler, runs("01", uid="a"), runs("01", uid="b")])
+        starts([self.filler, runs("01", "07", uid="a"), runs("01", "07", uid="b")])
+        assert starts.in_part() == {}
+
+    def test_a_whole_group_found_room_that_somebody_left(self, starts: gang.Starts) -> None:
+        starts([self.filler, pod(node="n", uid="a"), pod(uid="b")])
+        state = starts([self.filler, pod(node="n", uid="a"), pod(node="n", uid="b")])
+        assert (state.outcome, state.observed[:27]) == ("blocked", "Volcano: started as a whole")
+        assert starts.in_part() == {}
 
     @pytest.mark.parametrize("seen", [[], [pod()], [filler, filler]])
-    def test_nothing_is_shown_while_the_room_is_not_as_it_should_be(self, seen: list[Obj]) -> None:
-        assert self.condition(seen).outcome == "blocked"
+    def test_nothing_is_shown_while_the_room_is_not_as_it_should_be(self, starts: gang.Starts, seen: list[Obj]) -> None:
+        assert starts(seen).outcome == "blocked"
 
 
 class TestInPart:

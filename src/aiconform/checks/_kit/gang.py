@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from aiconform.checks._kit import pods
-from aiconform.checks._kit.gang_room import FILLER, GROUP_LABEL, PLAIN, Room
+from aiconform.checks._kit.gang_room import FILLER, PLAIN, Room, group_of, has_place
 from aiconform.engine import Condition, Context, Handle, State, kinds
 
 Obj = dict[str, Any]
@@ -126,28 +126,59 @@ def _spread(moments: Sequence[str]) -> float:
     return (max(at) - min(at)).total_seconds()
 
 
-def none_started(groups: Mapping[str, str], fillers: int) -> Condition:
-    """A condition on all pods in the room, for :meth:`Context.never`: a member of a group was given a node.
+class Starts:
+    """Whether groups that must wait start, for :meth:`Context.never`; remembers what it was shown.
+
+    A group that starts as a whole found room that somebody else left, which says nothing about the system.
 
     Args:
         groups: label values of the groups' pods, each with its system's name for the page.
+        members: how many each has.
         fillers: how many pods keep the room scarce; without them all there is nothing to see.
     """
 
-    def condition(objects: list[Obj]) -> State:
-        held = [found for found in _of(objects, FILLER) if found.get("status", {}).get("phase") == "Running"]
-        if len(held) != fillers:
-            return State("blocked", f"{len(held)} of {fillers} pods that keep the room scarce run")
-        said = []
-        for name, words in groups.items():
-            mine = _of(objects, name)
-            state = pods.started(mine)
-            if state.outcome == "met":
-                return State("met", f"{words} started the group in part: {state.observed}")
-            said.append(f"{words}: {len(mine)} pods pending, none bound" if mine else f"{words}: no pod made")
-        return State("waiting", "; ".join(said))
+    def __init__(self, groups: Mapping[str, str], members: int, fillers: int) -> None:
+        self._groups = groups
+        self._members = members
+        self._fillers = fillers
+        self._started: dict[str, set[str]] = {name: set() for name in groups}
+        self._placed = dict.fromkeys(groups, 0)
+        self._whole: set[str] = set()
 
-    return condition
+    def __call__(self, objects: list[Obj]) -> State:
+        """The condition on all pods in the room."""
+        for name, started in self._started.items():
+            mine = _of(objects, name)
+            started |= {str(found["metadata"]["uid"]) for found in mine if pods.started([found]).outcome == "met"}
+            running = sum(found.get("status", {}).get("phase") == "Running" for found in mine)
+            if running == self._members:
+                self._whole.add(name)
+            self._placed[name] = sum(map(has_place, mine))
+        held = sum(found.get("status", {}).get("phase") == "Running" for found in _of(objects, FILLER))
+        text = "; ".join(self._said(name, objects) for name in self._groups)
+        if held != self._fillers:
+            return State("blocked", f"{held} of {self._fillers} pods that keep the room scarce run; {text}")
+        return State("blocked" if any(self._started.values()) else "waiting", text)
+
+    def in_part(self) -> dict[str, str]:
+        """The systems that started their group in part, and how much of it."""
+        return {
+            self._groups[name]: f"{len(started)} of {self._members} members were given a node, never all at a time"
+            for name, started in self._started.items()
+            if started and not self._is_whole(name)
+        }
+
+    def _is_whole(self, name: str) -> bool:
+        """Whether all members ran at the same time, or are about to."""
+        return name in self._whole or self._placed[name] == self._members
+
+    def _said(self, name: str, objects: list[Obj]) -> str:
+        words, number = self._groups[name], len(_of(objects, name))
+        if self._is_whole(name):
+            return f"{words}: started as a whole, in room that somebody else left"
+        if self._started[name]:
+            return f"{words}: {len(self._started[name])} of {self._members} members were given a node"
+        return f"{words}: {number} pods pending, none bound" if number else f"{words}: no pod made"
 
 
 def in_part(seen: list[Obj]) -> State:
@@ -177,7 +208,7 @@ def filled(number: int) -> Condition:
 
 
 def _of(objects: list[Obj], group: str) -> list[Obj]:
-    return [found for found in objects if (found["metadata"].get("labels") or {}).get(GROUP_LABEL) == group]
+    return [found for found in objects if group_of(found) == group]
 
 
 def condition_of(found: Obj, kind: str) -> Obj:

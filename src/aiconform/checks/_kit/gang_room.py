@@ -129,6 +129,17 @@ def _pod(ctx: Context, room: Room, group: str, amount: str, script: Script) -> O
     return made
 
 
+def has_place(found: Obj) -> bool:
+    """Whether a pod was given a node and has not ended."""
+    ended = found.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return bool(found["spec"].get("nodeName")) and not ended
+
+
+def group_of(found: Obj) -> str:
+    """Whose a pod in the room is."""
+    return str((found["metadata"].get("labels") or {}).get(GROUP_LABEL, ""))
+
+
 def _decided(objects: list[Obj]) -> State:
     bound = [found for found in objects if found["spec"].get("nodeName")]
     refused = {pods.unschedulable_message(found) for found in objects if not found["spec"].get("nodeName")}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiconform.checks._kit.gang_room import FILLER, GROUP_LABEL, PLAIN
+from aiconform.checks._kit.gang_room import FILLER, PLAIN, group_of, has_place
 from aiconform.engine import Condition, Context, Series, State
 
 Obj = dict[str, Any]
@@ -27,7 +27,7 @@ class Tally:
             self.points.setdefault(name, [])
 
         def counted(objects: list[Obj]) -> State:
-            placed = [words.get(_group(found), "") for found in objects if _placed(found)]
+            placed = [words.get(group_of(found), "") for found in objects if has_place(found)]
             for name, line in self.points.items():
                 _extend(line, ctx.now, placed.count(name))
             return condition(objects)
@@ -47,12 +47,3 @@ def _extend(line: list[tuple[float, float]], now: float, number: int) -> None:
         line.append((now, line[-1][1]))
     if not line or line[-1][1] != number:
         line.append((now, float(number)))
-
-
-def _placed(found: Obj) -> bool:
-    ended = found.get("status", {}).get("phase") in ("Succeeded", "Failed")
-    return bool(found["spec"].get("nodeName")) and not ended
-
-
-def _group(found: Obj) -> str:
-    return str((found["metadata"].get("labels") or {}).get(GROUP_LABEL, ""))

@@ -65,7 +65,8 @@ class Volcano:
         phase = _phase(found)
         if found is None or phase not in ("Pending", "Inqueue"):
             started = phase in ("Running", "Completed")
-            return State("wrong" if started else "waiting", f"PodGroup {phase}")
+            running = (found or {}).get("status", {}).get("running", 0)
+            return State("wrong" if started else "waiting", f"PodGroup {phase}, {running} members run")
         said = gang.condition_of(found, "Unschedulable")
         if said.get("status") == "True" and not gang.condition_of(found, "Scheduled"):
             return State("met", f"PodGroup {phase}, {said.get('reason')}: {said.get('message')}")

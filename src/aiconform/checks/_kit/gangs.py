@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from aiconform.checks._kit import gang, gang_kueue, gang_room, gang_volcano
 from aiconform.checks._kit.gang import GangSystem, Group
 from aiconform.checks._kit.gang_room import Room
 from aiconform.checks._kit.gang_tally import Tally
-from aiconform.engine import Condition, Context, Facts, Handle, Unmet
+from aiconform.engine import Condition, Context, Facts, Handle, StopProbe, Unmet
 
 Obj = dict[str, Any]
 
@@ -94,21 +94,21 @@ async def run_together(ctx: Context, arena: Arena, groups: Sequence[Group]) -> N
         await system.completed(ctx, group)
 
 
-async def made_scarce(ctx: Context, arena: Arena) -> list[Handle]:
-    """Fill the room but for one slot less than a group needs."""
+async def made_scarce(ctx: Context, arena: Arena) -> tuple[Arena, list[Handle]]:
+    """Fill the room but for one slot less than a group needs; returns the arena as it is by now, and the fillers."""
     room, left = arena.room, arena.members - 1
-    whole = await gang_room.fill(ctx, room, arena.free if room.grain else arena.free - left)
-    expected = f"{len(whole)} of {arena.free} free slots are taken: {room.words}"
+    whole = await gang_room.fill(ctx, room, room.slots if room.grain else arena.free - left)
+    expected = f"{arena.free if room.grain else len(whole)} of {arena.free} free slots are taken: {room.words}"
     placed, refused = await gang_room.settled(ctx, whole, expected=expected)
-    if refused:
+    if len(placed) < (arena.members * len(arena.systems) if room.grain else len(whole)):
         raise ctx.undecided(expected, f"{len(placed)} pods found a place", "somebody else takes room on the node")
     if not room.grain:
-        return placed
+        return arena, placed
     parts, unplaced = await gang_room.settled(
-        ctx, await gang_room.take_rest(ctx, room), expected="what is left is taken too"
+        ctx, await gang_room.take_rest(ctx, room), expected="what is left beside whole slots is taken too"
     )
-    await gang_room.leave(ctx, room, [*placed[:left], *unplaced])
-    return placed[left:] + parts
+    await gang_room.leave(ctx, room, [*refused, *unplaced, *placed[:left]])
+    return replace(arena, free=len(placed)), placed[left:] + parts
 
 
 async def plain_in_part(ctx: Context, arena: Arena) -> None:
@@ -130,10 +130,15 @@ async def refused(ctx: Context, arena: Arena, groups: Sequence[Group], *, expect
 async def none_starts(ctx: Context, arena: Arena, groups: Sequence[Group], fillers: Sequence[Handle]) -> None:
     """For the whole window no member of any group is given a node, while the room stays as it is."""
     names = _named(arena, groups)
+    starts = gang.Starts(names, arena.members, len(fillers))
     expected = f"no member is given a node for {WINDOW_S} s, though {arena.members - 1} of {arena.members} would fit"
-    watched = gang_room.pods_in(ctx, arena.room)
-    condition = arena.tally.of(ctx, gang.none_started(names, len(fillers)), names)
-    await ctx.never(watched, condition, expected=expected, during_s=WINDOW_S)
+    counted = arena.tally.of(ctx, starts, names)
+    try:
+        await ctx.never(gang_room.pods_in(ctx, arena.room), counted, expected=expected, during_s=WINDOW_S)
+    except StopProbe:
+        for words, observed in starts.in_part().items():
+            ctx.expect(f"{words} starts the group as one or not at all", observed, ok=False)
+        raise
 
 
 async def removed(ctx: Context, groups: Sequence[Group]) -> None:

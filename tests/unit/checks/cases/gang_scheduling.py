@@ -108,7 +108,7 @@ CASES = (
     _case("plain_in_part", "/pods", members(refused, of="plain"), "somebody else", "undecided"),
     _case("too_big", "/podgroups", phase("Running"), "PodGroup Running"),
     _case("too_big", "/workloads", says("QuotaReserved", "True", "Admitted"), "Workload"),
-    _case("too_big", "/pods", members(bound, of="volcano"), "started the group in part"),
+    _case("too_big", "/pods", members(bound, of="volcano", but_first=True), "starts the group as one or not at all"),
     _case("too_big", "/pods", members(pending, of="filler"), "keep the room scarce", "undecided"),
     _case("room_appears", "/podgroups", phase("Inqueue"), "PodGroup Inqueue"),
     _case("room_appears", "/pods", members(refused, of="volcano", but_first=True), "started in part"),
