@@ -82,6 +82,11 @@ class Api:
         """Change an object by a JSON merge patch (RFC 7396)."""
         return self._ask("PATCH", path, change, "application/merge-patch+json")
 
+    def encoded(self, path: str, thing: Mapping[str, Any]) -> bytes:
+        """An object as Protocol Buffers, which the API server makes of it in a dry run of its creation."""
+        accept = "application/vnd.kubernetes.protobuf"
+        return self._send("POST", f"{path}?dryRun=All", thing, "application/json", accept)
+
     def delete(self, path: str, *, at_once: bool = False) -> None:
         """Delete an object; one that is gone already is fine. ``at_once``: without a grace period."""
         options = {"gracePeriodSeconds": 0} if at_once else {}
@@ -136,12 +141,14 @@ class Api:
             raise ApiError(0, f"{verb} {path}: not a JSON object")
         return answer
 
-    def _send(self, verb: str, path: str, body: Mapping[str, Any] | None, kind: str) -> bytes:
+    def _send(self, verb: str, path: str, body: Mapping[str, Any] | None, kind: str, accept: str = "") -> bytes:
         if self._connection is None:
             self._connection = http.client.HTTPSConnection(
                 self._address, context=self._context, timeout=self._timeout_s
             )
         headers = {"Content-Type": kind} if body is not None else {}
+        if accept:
+            headers["Accept"] = accept
         try:
             self._connection.request(verb, path, json.dumps(body) if body is not None else None, headers)
             response = self._connection.getresponse()

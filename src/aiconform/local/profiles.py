@@ -95,6 +95,7 @@ class NodeSpec:
         memory_bytes: memory that the node reports; None is the machine's.
         provider_id: what an autoscaler knows the node by; empty: a name of ours.
         pool: the pool that makes it while the cluster runs; empty for a node of the profile.
+        taints: keys of taints of the Node object from its first registration, all ``NoSchedule``.
     """
 
     name: str
@@ -103,6 +104,7 @@ class NodeSpec:
     memory_bytes: int | None = None
     provider_id: str = ""
     pool: str = ""
+    taints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
