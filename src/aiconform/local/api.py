@@ -45,9 +45,9 @@ class Api:
     """
 
     def __init__(self, kubeconfig: Path, timeout_s: float = 5.0) -> None:
+        self._connection: http.client.HTTPSConnection | None = None  # first: it is dropped even where the rest fails
         fields = dict(re.findall(r"(server|[a-z-]+-data): (\S+)", kubeconfig.read_text()))
         authority = base64.b64decode(fields["certificate-authority-data"]).decode()
-        self._connection: http.client.HTTPSConnection | None = None
         self._context = ssl.create_default_context(cadata=authority)
         with tempfile.NamedTemporaryFile() as file:  # the ssl module reads a client's key from a file only
             file.write(base64.b64decode(fields["client-certificate-data"]))
