@@ -19,8 +19,8 @@ CHECK = Check(
     limits=(
         "Exporters are found by the labels that their charts set, and asked through the API server's proxy.",
         "Devices that DRA alone offers, and parts of devices (MIG), are not compared.",
-        "A kernel of ours, compiled by the driver itself, makes the load; no framework's image is needed.",
-        "Temperature, power and interconnect are noted where they are offered, and may be absent.",
+        "The load is a kernel of ours that spins; what metrics show of a model's work is not looked at.",
+        "Temperature, power and interconnect may be absent; whether they follow the load is not looked at.",
     ),
 )
 
@@ -44,7 +44,7 @@ async def each_device(ctx: Context) -> None:
 )
 async def same_devices(ctx: Context) -> None:
     doors = ctx.memo["doors"]
-    held = [await metrics_devices.hold(ctx, door.node) for door in doors]
+    held = await metrics_devices.hold(ctx, [door.node for door in doors])
     watch = metrics_watch.Watch(doors)
     await watch.rest(ctx)
     for door, mine in zip(doors, held, strict=True):

@@ -132,6 +132,10 @@ def irrelevant(bundle: Bundle, lane: str, number: int, name: str) -> bool:
         return name not in {"403", "404", "500", "timeout"} or (name == "timeout" and not events)
     if b'"items":[]' in body or b'"items": []' in body:
         return name in {"other namespace", "older run", "stale", "no version"}
+    ours, proxied = ("/namespaces/aiconform-" in request["path"], "/proxy/" in request["path"])
+    if not ours and not proxied and request["path"].endswith("s"):
+        # a list of somebody else's objects: they are of no run, and of whatever namespace where all are listed
+        return name == "older run" or (name == "other namespace" and "/namespaces/" not in request["path"])
     is_clusterwide = "/nodes/" in request["path"] or (
         request["path"].startswith("/api/v1/namespaces/") and request["path"].count("/") == 4
     )

@@ -12,8 +12,6 @@ from aiconform.checks._kit.metrics_exporters import Device, Door, Page
 from aiconform.checks._kit.script import Report
 from aiconform.engine import AcceleratorNode, Context
 
-_SHOWN = "offered by {} of {} devices"
-
 
 @dataclass(frozen=True)
 class Found:
@@ -27,11 +25,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Held:
-    """The devices of a node that pods of ours hold: ``spare`` holds one of them, ``rest`` the others."""
+    """The devices of a node that pods of ours hold; ``spare`` is the pod that holds one alone."""
 
     node: AcceleratorNode
     spare: Probing
-    rest: Probing | None
     found: Mapping[str, Found]
 
 
@@ -49,37 +46,41 @@ def physical(node: AcceleratorNode) -> int:
 def inventory(ctx: Context, door: Door, page: Page) -> None:
     """State that a page tells of each device of its node once, with utilisation and memory."""
     exporter, node = door.exporter, door.node
+    _distinct(ctx, door, page)
+    _in_range(ctx, door, page)
     lacking = [name for name, device in page.devices.items() if not complete(device, exporter)]
-    expected = physical(node)
-    counted = len(page.devices) == expected
     figures = {name: describe(device, exporter) for name, device in sorted(page.devices.items())}
     for what, metric in exporter.optional.items():
-        figures[f"{what} (optional)"] = _SHOWN.format(len(_offering(page, metric.name)), len(page.devices))
+        offering = [name for name, device in page.devices.items() if metric.name in device.values]
+        figures[f"{what} (optional)"] = f"offered by {len(offering)} of {len(page.devices)} devices"
+    expected = physical(node)
     ctx.expect(
         f"{expected} device(s) of {node.node}, each with utilisation and memory, in valid text",
         f"{len(page.devices)} device(s) in {page.format} from {door.pod}"
         + (f"; without both, or out of range: {', '.join(lacking)}" if lacking else ""),
-        ok=counted and not lacking and not page.nameless,
+        ok=len(page.devices) == expected and not lacking and not page.nameless,
         cause=f"{page.nameless} series without {exporter.identity}" if page.nameless else "",
         figures=figures,
     )
+
+
+def _distinct(ctx: Context, door: Door, page: Page) -> None:
     borrowed = sorted(set(page.devices) & door.own)
     ctx.expect(
-        f"{exporter.identity} names a device, not the exporter",
-        ", ".join(borrowed) or ", ".join(sorted(page.devices)),
+        f"{door.exporter.identity} names a device, not the exporter",
+        ", ".join(borrowed or sorted(page.devices)),
         ok=not borrowed,
     )
+
+
+def _in_range(ctx: Context, door: Door, page: Page) -> None:
     wrong = [
         f"{name}: {metric.name} {device.values[metric.name]:g}"
         for name, device in sorted(page.devices.items())
-        for metric in exporter.optional.values()
+        for metric in door.exporter.optional.values()
         if metric.name in device.values and not metric.sane(device.values[metric.name])
     ]
     ctx.expect("optional metrics, where there are any, are in range", "; ".join(wrong) or "none is out", ok=not wrong)
-
-
-def _offering(page: Page, metric: str) -> list[str]:
-    return [name for name, device in page.devices.items() if metric in device.values]
 
 
 def describe(device: Device, exporter: Exporter) -> str:
@@ -96,17 +97,23 @@ def describe(device: Device, exporter: Exporter) -> str:
     return "; ".join([", ".join([*told[:1], memory, *told[1:]]), ", ".join(labels)])
 
 
-async def hold(ctx: Context, node: AcceleratorNode) -> Held:
-    """Hold every device of a node (one share, where they are shared), and see what containers find."""
-    rest_of = 0 if node.shared else node.allocatable - 1
-    spare, rest = await _holder(ctx, node, 1), await _holder(ctx, node, rest_of) if rest_of else None
-    found: dict[str, Found] = {}
-    for probing, number in ((spare, 1), (rest, rest_of)):
-        if probing is None:
-            continue
-        seen = await devices.report(ctx, probing, expected=f"a pod with {number} {node.resource} runs on {node.node}")
-        found.update(_found(ctx, seen, number))
-    return Held(node, spare, rest, found)
+async def hold(ctx: Context, nodes: Sequence[AcceleratorNode]) -> list[Held]:
+    """Hold every device of some nodes (one share, where they are shared), and see what containers find."""
+    made = [[await _holder(ctx, node, number) for number in _portions(node)] for node in nodes]
+    held: list[Held] = []
+    for node, pods_of_node in zip(nodes, made, strict=True):
+        found: dict[str, Found] = {}
+        for probing, number in zip(pods_of_node, _portions(node), strict=True):
+            expected = f"a pod with {number} {node.resource} runs on {node.node}"
+            found.update(_found(ctx, await devices.report(ctx, probing, expected=expected), number))
+        held.append(Held(node, pods_of_node[0], found))
+    return held
+
+
+def _portions(node: AcceleratorNode) -> list[int]:
+    """How many devices each pod on a node asks for: one that is given back for the load, and all others."""
+    rest = 0 if node.shared else node.allocatable - 1
+    return [1, rest] if rest else [1]
 
 
 def chosen(held: Sequence[Held]) -> Held:
@@ -144,7 +151,6 @@ def same(ctx: Context, door: Door, page: Page, held: Held) -> None:
         f"{door.exporter.identity} of {held.node.node}: " + ("exactly " if whole else "among others ") + _names(found),
         _names(told),
         ok=told == found if whole else found <= told,
-        figures={"read in containers": _names(found), "exported": _names(told)},
     )
     wrong, absent = [], set()
     for name in sorted(found):
@@ -157,9 +163,9 @@ def same(ctx: Context, door: Door, page: Page, held: Held) -> None:
     agreeing = sorted(set(_properties(door, Found("", "", "", ""))) - absent)
     ctx.expect(
         "its other labels say what the container finds",
-        "; ".join(wrong) or f"{', '.join(agreeing) or 'none is there'}: all agree",
+        "; ".join(wrong)
+        or f"{', '.join(agreeing) or 'none'} agree" + (f"; not there: {', '.join(sorted(absent))}" if absent else ""),
         ok=not wrong,
-        figures={"labels that are not there": ", ".join(sorted(absent)) or "none"},
     )
 
 

@@ -113,7 +113,8 @@ def _risen(ctx: Context, watch: Watch, load: Load) -> Callable[[], Awaitable[Sta
             return State("waiting", f"{load.identity} is not told of")
         busy, memory = grown
         met = busy >= BUSY and memory >= MEMORY_MIB - MEMORY_SLACK
-        return State("met" if met else "waiting", f"{load.identity}: {busy:g} %, {memory:+g} MiB")
+        change = ((load.identity, f"{watch.base(load.identity):g} to {busy:g} %, {memory:+g} MiB"),)
+        return State("met" if met else "waiting", f"{load.identity}: {busy:g} %, {memory:+g} MiB", change)
 
     return look
 

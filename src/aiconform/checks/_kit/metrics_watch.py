@@ -38,10 +38,17 @@ class Watch:
                 self._note(ctx, door, device)
 
     async def look(self, ctx: Context) -> dict[str, Device]:
-        """Every device as it is now."""
+        """Every device as it is now.
+
+        Raises:
+            StopProbe: an exporter tells of a device no more (failed).
+        """
         seen: dict[str, Device] = {}
         for door in self.doors:
             page = await metrics_exporters.read(ctx, door)
+            lost = sorted(name for name, at in self.where.items() if at is door and name not in page.devices)
+            if lost:
+                ctx.expect(f"{door.pod} still tells of every device", f"{', '.join(lost)} not there any more", ok=False)
             for name, device in page.devices.items():
                 seen[name] = device
                 self._note(ctx, door, device)
