@@ -38,9 +38,7 @@ async def grows(ctx: Context) -> None:
     trigger = await pool_steps.ask_for_more(ctx, watched)
     node = await pool_steps.new_node(ctx, watched)
     await pool_steps.runs_there(ctx, watched, trigger, node)
-    await pool_steps.tell_who(
-        ctx, trigger.handle, ctx.namespace, expected=f"{watched.pool.autoscaler} says that it acted"
-    )
+    await pool_steps.says_it_acted(ctx, watched, trigger.handle)
     ctx.memo["trigger"], ctx.memo["node"] = trigger.handle, node
 
 

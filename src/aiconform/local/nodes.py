@@ -134,6 +134,15 @@ def accompany(cluster: Cluster, name: str, *module: str) -> None:
         tell(home)
 
 
+def dismiss(cluster: Cluster, name: str) -> None:
+    """End a helper that :func:`accompany` started."""
+    home = cluster.home
+    _blueprint(home)
+    with home.changing():
+        companions.write(home, {other: module for other, module in companions.wanted(home).items() if other != name})
+        tell(home)
+
+
 def tell(home: Home) -> None:
     """Tell the supervisor that the description changed.
 

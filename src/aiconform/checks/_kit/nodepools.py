@@ -11,7 +11,7 @@ from aiconform.checks._kit import devices, pods
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Script
 from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
-from aiconform.engine.nodepools import NodePool
+from aiconform.engine.nodepools import CLUSTER_AUTOSCALER, KARPENTER, NodePool
 
 Obj = dict[str, Any]
 
@@ -140,13 +140,27 @@ async def pod(ctx: Context, hint: str, pool: NodePool, resources: Mapping[str, s
     return Probing(await ctx.create(manifest), run)
 
 
-async def words(ctx: Context, about: Handle | Obj, namespace: str) -> list[str]:
-    """What an autoscaler said about an object, in events: reporter, reason and note."""
+async def words(
+    ctx: Context, pool: NodePool, about: Handle | Obj, namespace: str, reasons: Sequence[str] = ()
+) -> list[str]:
+    """What the pool's autoscaler said about an object in events, if given for these reasons alone."""
     name = about.name if isinstance(about, Handle) else str(about["metadata"]["name"])
     query = {"fieldSelector": f"regarding.name={name}"}
     found = await ctx.get(kinds.EVENT.path(namespace), query=query)
-    told = [f"{_reporter(event)}: {event.get('reason')}: {event.get('note')}" for event in found.get("items") or []]
-    return [line for line in told if line.startswith(("karpenter", "cluster-autoscaler"))]
+    return [
+        f"{_reporter(event)}: {event.get('reason')}: {event.get('note')}"
+        for event in found.get("items") or []
+        if _reporter(event).startswith(_REPORTERS[pool.autoscaler])
+        and (event.get("reason") in reasons if reasons else not str(event.get("note")).startswith(_PLAIN_STATUS))
+    ]
+
+
+ACTED = ("Nominated", "TriggeredScaleUp")
+"""Reasons of events by which Karpenter and Cluster Autoscaler say that a node will come for a pod."""
+REFUSED = ("FailedScheduling", "NotTriggerScaleUp")
+"""Those by which they say that none will."""
+_REPORTERS = {KARPENTER: "karpenter", CLUSTER_AUTOSCALER: "cluster-autoscaler"}
+_PLAIN_STATUS = "Status condition transitioned"
 
 
 def _reporter(event: Obj) -> str:

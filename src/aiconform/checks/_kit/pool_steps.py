@@ -133,12 +133,16 @@ async def runs_there(ctx: Context, watched: Watched, trigger: Probing, node: Obj
     )
 
 
-async def tell_who(ctx: Context, about: Handle | Obj, namespace: str, *, expected: str) -> None:
-    """The autoscaler's own words, in an event about an object."""
+async def says_it_acted(ctx: Context, watched: Watched, trigger: Handle) -> None:
+    """The autoscaler's own words on why the node came."""
+    await _told(ctx, watched, trigger, nodepools.ACTED, f"{watched.pool.autoscaler} says that it acted")
 
+
+async def _told(ctx: Context, watched: Watched, pod: Handle, reasons: Sequence[str], expected: str) -> None:
     async def sample() -> State:
-        told = await nodepools.words(ctx, about, namespace)
-        return State("met", "; ".join(told)) if told else State("nothing", "no event of an autoscaler")
+        told = await nodepools.words(ctx, watched.pool, pod, ctx.namespace, reasons)
+        nothing = f"no event of {watched.pool.autoscaler} with reason {' or '.join(reasons)}"
+        return State("met", "; ".join(told)) if told else State("nothing", nothing)
 
     await ctx.poll(sample, expected=expected, within_s=EVENT_WITHIN_S, every_s=2)
 
@@ -167,7 +171,7 @@ async def back_to_baseline(ctx: Context, watched: Watched, node: Obj) -> None:
         ok=(min(seen), max(seen), seen[0], seen[-1]) == (few, many, few, few),
         figures={
             "pod deleted to node gone": f"{ctx.now - begun:.1f} s",
-            "the autoscaler's words": "; ".join(await nodepools.words(ctx, node, "default")) or "none",
+            "the autoscaler's words": "; ".join(await nodepools.words(ctx, watched.pool, node, "default")) or "none",
         },
         series=(Series(f"nodes of {watched.pool.name}", "nodes", points),),
     )
@@ -190,7 +194,7 @@ async def ask_for_what_it_lacks(ctx: Context, watched: Watched) -> Handle:
 async def says_why_not(ctx: Context, watched: Watched, refused: Handle) -> None:
     """The autoscaler looked at the pod and says that it can do nothing for it; and the pod still waits."""
     expected = f"{watched.pool.autoscaler} says that no node would help {refused}"
-    await tell_who(ctx, refused, ctx.namespace, expected=expected)
+    await _told(ctx, watched, refused, nodepools.REFUSED, expected)
     found = pods.started([await ctx.read(refused)])
     ctx.expect(f"{refused} was given no node", found.observed, ok=found.outcome == "waiting")
 
