@@ -74,6 +74,7 @@ async def load_rises(ctx: Context) -> None:
     held = metrics_devices.chosen(ctx.memo["held"])
     await ctx.delete(held.spare.handle)
     await ctx.until_gone(held.spare.handle, within_s=60)
+    await ctx.memo["watch"].look(ctx)
     ctx.memo["load"] = load = await metrics_load.start(ctx, held.node)
     await metrics_load.rises(ctx, ctx.memo["watch"], load, ctx.memo.get("monitoring"))
 
