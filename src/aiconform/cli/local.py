@@ -6,7 +6,8 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,30 @@ if TYPE_CHECKING:
     from aiconform.local.inspection import Status
 
 NAME = click.option("--name", default="default", show_default=True, metavar="NAME", help="Which local cluster.")
+
+
+K0S_DISTRIBUTION = click.option(
+    "--distribution",
+    type=click.Choice(["upstream", "k0s"]),
+    default="upstream",
+    show_default=True,
+    help="Whose Kubernetes the local cluster runs.",
+)
+K0S_PROGRAM = click.option(
+    "--k0s", type=click.Path(path_type=Path), metavar="PATH", help="The binary for --distribution k0s."
+)
+
+
+def k0s_program(given: Mapping[str, object]) -> Path | None:
+    """The binary that was given for k0s, where that distribution was asked for."""
+    program = given["k0s"]
+    if given["distribution"] == "k0s":
+        if not isinstance(program, Path):
+            raise click.UsageError("--distribution k0s needs the binary: --k0s PATH")
+        return program
+    if program is not None:
+        raise click.UsageError("--k0s goes with --distribution k0s")
+    return None
 
 
 @click.group()
@@ -32,16 +57,27 @@ def local() -> None:
     "--port", type=click.IntRange(0, 65535), default=0, help="Port of the API server on 127.0.0.1; 0: a free one."
 )
 @click.option("--with", "addons", default="", metavar="ADD-ONS", help="Add-ons, comma-separated, or all.")
-def up(name: str, profile: str, port: int, addons: str) -> None:
+@click.option(
+    "--cluster-autoscaler",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Run this binary of Cluster Autoscaler, built with its provider externalgrpc, with a pool of nodes.",
+)
+@K0S_DISTRIBUTION
+@K0S_PROGRAM
+def up(**given: object) -> None:
     """Start a cluster, or say that it runs already, and install add-ons into it."""
     from aiconform.cli.console import Screen
     from aiconform.cli.signals import interruptible
     from aiconform.local import up as start
-    from aiconform.local.addons import registry
+    from aiconform.local.addons import cluster_autoscaler, registry
 
-    chosen = registry.chosen(addons)
+    name, program = str(given["name"]), k0s_program(given)
+    chosen = registry.chosen(str(given["addons"]))
     with interruptible(), Screen(sys.stderr) as screen:
-        cluster = start(name, profile, screen, port=port, addons=chosen)
+        cluster = start(name, str(given["profile"]), screen, port=int(str(given["port"])), addons=chosen, k0s=program)
+        if isinstance(given["cluster_autoscaler"], Path):
+            cluster_autoscaler.install(cluster, given["cluster_autoscaler"], screen)
     if not cluster.fresh:
         click.echo(f"local cluster {name} is running already", err=True)
     click.echo(f"KUBECONFIG={cluster.kubeconfig}")

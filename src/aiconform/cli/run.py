@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aiconform.cli.local import K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
 from aiconform.cli.signals import interruptible, listen, undisturbed
 from aiconform.errors import UsageError
 
@@ -42,6 +43,8 @@ class _Where:
 @click.option("--local", "on_local", is_flag=True, help="Run on a local cluster with simulated accelerators.")
 @click.option("--name", default="run", show_default=True, help="Name of the local cluster.")
 @click.option("--profile", default="default", show_default=True, help="Profile of the local cluster.")
+@K0S_DISTRIBUTION
+@K0S_PROGRAM
 @click.option("--context", help="Context of the kubeconfig; the current one if absent.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="File; $KUBECONFIG or ~/.kube/config if absent.")
 @click.option("--output", type=click.Path(path_type=Path), help="Directory of this run; runs/<id> if absent.")
@@ -156,7 +159,7 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
     name = str(given["name"])
     owner = None if given["keep"] else os.getpid()
     addons = registry.for_requirements(_asked(given))
-    cluster = start.up(name, str(given["profile"]), screen, owner_pid=owner, expected=addons)
+    cluster = start.up(name, str(given["profile"]), screen, owner_pid=owner, expected=addons, k0s=k0s_program(given))
     if not cluster.fresh:
         screen.finished(f"using the local cluster {name} that runs already")
     try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiconform.local import controlplane, node
+from aiconform.local import controlplane, k0s, node
 from aiconform.local.controlplane import ClusterKeys
 from aiconform.local.launch import INSIDE, Bind, Device, File, Launch
 from aiconform.local.profiles import CONTROL, NodeExtras, NodeSpec
@@ -67,6 +67,11 @@ class Parts:
     versions: Mapping[str, str] = field(default_factory=dict)
     driver: Path | None = None
 
+    @property
+    def runs_k0s(self) -> bool:
+        """Whether nodes run a given k0s instead of upstream's control plane and kubelets."""
+        return k0s.PROGRAM in self.programs
+
 
 def write(home: Home, state: ClusterState, specs: Mapping[str, NodeSpec], parts: Parts, listener: int) -> None:
     """Write the cluster's files.
@@ -92,10 +97,22 @@ def write(home: Home, state: ClusterState, specs: Mapping[str, NodeSpec], parts:
     for place in state.nodes:
         launch = launch_of(home, place, specs[place.name], keys, parts)
         if place is control:
-            services = (*controlplane.services(place, listener), *launch.services)
-            launch = dataclasses.replace(launch, services=services, files=(*launch.files, *controlplane.files(keys)))
+            launch = _with_control_plane(launch, place, keys, parts, listener)
         write_atomically(home.node(place.name) / "launch.json", launch.to_json())
     home.write(state)
+
+
+def _with_control_plane(launch: Launch, place: NodeState, keys: ClusterKeys, parts: Parts, listener: int) -> Launch:
+    """The control node's launch: upstream's programs beside the node's own, or k0s, which runs the kubelet too."""
+    if parts.runs_k0s:
+        services, files = k0s.control_services(launch.services, listener), k0s.control_files(keys, place)
+    else:
+        services, files = (*controlplane.services(place, listener), *launch.services), controlplane.files(keys)
+    return dataclasses.replace(launch, services=services, files=(*launch.files, *files))
+
+
+def _known_as(home: Home, place: NodeState) -> str:
+    return f"aiconform://{home.name}/{place.name}"
 
 
 def launch_of(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, parts: Parts) -> Launch:
@@ -105,7 +122,7 @@ def launch_of(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, p
         OSError: a file cannot be written.
     """
     directory = home.node(place.name)
-    for name in ("kubelet", "log", "cni", "etcd", "pki", "report", "accelerators"):
+    for name in ("kubelet", "k0s", "log", "cni", "etcd", "pki", "report", "accelerators"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     (home.logs / place.name).mkdir(exist_ok=True)
     node.write_keys(keys, place, directory / "pki")
@@ -113,8 +130,10 @@ def launch_of(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, p
     if spec.accelerators is not None and parts.prepare is not None:
         extras = parts.prepare(spec, directory / "accelerators")
     labels = [f"{key}={value}" for key, value in {**spec.labels, **extras.labels}.items()]
-    services = node.services(place, labels)
-    known_as = spec.provider_id or f"aiconform://{home.name}/{place.name}"
+    known_as = spec.provider_id or _known_as(home, place)
+    services = node.services(place, labels, spec.taints)
+    if parts.runs_k0s:
+        services = (*node.without_kubelet(services), *k0s.worker_services(place, labels, known_as))
     files = node.files(keys, place, machine_id=secrets.token_hex(16), provider_id=known_as)
     return Launch(
         hostname=spec.name,
@@ -123,7 +142,7 @@ def launch_of(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, p
         binds=(*_binds(home, place, parts), *(Bind(str(m.source), m.target, m.read_only) for m in extras.mounts)),
         devices=tuple(Device(**dataclasses.asdict(device)) for device in extras.devices),
         files=(*files, *(File(f.path, f.content, f.mode) for f in extras.files)),
-        links=_links(parts),
+        links={**_links(parts), **(k0s.links() if parts.runs_k0s else {})},
         services=services,
         environment=extras.environment,
         memory_bytes=spec.memory_bytes,
@@ -135,6 +154,7 @@ def _binds(home: Home, place: NodeState, parts: Parts) -> tuple[Bind, ...]:
     binds = [
         Bind(str(directory / "kubelet"), "/var/lib/kubelet", read_only=False),
         Bind(str(directory / "containerd"), "/var/lib/containerd", read_only=False),
+        Bind(str(directory / "k0s"), k0s.DATA, read_only=False),
         Bind(str(directory / "log"), "/var/log", read_only=False),
         Bind(str(directory / "cni"), "/var/lib/cni", read_only=False),
         Bind(str(directory / "report"), f"{INSIDE}/node", read_only=False),

@@ -174,13 +174,20 @@ def files(keys: ClusterKeys, node: NodeState, machine_id: str, provider_id: str)
     )
 
 
-def services(node: NodeState, labels: Iterable[str]) -> tuple[Service, ...]:
+def without_kubelet(services: Iterable[Service]) -> tuple[Service, ...]:
+    """What a node runs where a distribution brings the kubelet."""
+    return tuple(service for service in services if service.name != "kubelet")
+
+
+def services(node: NodeState, labels: Iterable[str], taints: Iterable[str] = ()) -> tuple[Service, ...]:
     """What a node runs.
 
     Args:
         node: the node.
         labels: ``key=value`` of the Node object from its first registration.
+        taints: keys of its taints.
     """
+    fences = ",".join(f"{key}=true:NoSchedule" for key in taints)
     kubelet = Service(
         "kubelet",
         (
@@ -190,6 +197,7 @@ def services(node: NodeState, labels: Iterable[str]) -> tuple[Service, ...]:
             f"--hostname-override={node.name}",
             f"--node-ip={node.address}",
             f"--node-labels={','.join(labels)}",
+            *([f"--register-with-taints={fences}"] if fences else []),
         ),
         after=(SOCKET, API_READY),
     )

@@ -46,7 +46,7 @@ def require_root() -> None:
 
 
 def collect(
-    cluster: str, wanted: Profile, progress: Progress, addons: Sequence[Addon] = ()
+    cluster: str, wanted: Profile, progress: Progress, addons: Sequence[Addon] = (), given_k0s: Path | None = None
 ) -> tuple[boot.Parts, list[Installer]]:
     """Build, or find in the cache, everything a cluster of this profile is made of, and what installs its accelerators.
 
@@ -55,6 +55,7 @@ def collect(
         wanted: its nodes.
         progress: told what is being built.
         addons: those whose images its nodes have from the beginning.
+        given_k0s: a k0s binary that the nodes run.
 
     Raises:
         LocalClusterError: something is missing and cannot be built; the hint says how to get it.
@@ -73,11 +74,21 @@ def collect(
         images=tuple(boot.Image(name, file.path) for name, file in archives.items()),
         versions={"etcd": _version("etcd"), "CoreDNS": _version("coredns"), "runc": _version("runc")},
     )
+    if given_k0s is not None:
+        made = _with_k0s(made, given_k0s)
     if not accelerated(wanted):
         return made, []
     driver = _driver(progress)
     made = dataclasses.replace(made, prepare=preparation(cluster, driver), driver=driver)
     return made, [_addons(wanted, binaries, progress)]
+
+
+def _with_k0s(made: boot.Parts, program: Path) -> boot.Parts:
+    from aiconform.local import k0s
+
+    versions = {name: version for name, version in made.versions.items() if name != "etcd"}  # it brings its own
+    programs = {**made.programs, k0s.PROGRAM: program}
+    return dataclasses.replace(made, programs=programs, versions={k0s.PROGRAM: k0s.version(program), **versions})
 
 
 def components(wanted: Profile) -> list[str]:

@@ -17,6 +17,7 @@ import yaml  # type: ignore[import-untyped]
 
 from aiconform.errors import AiconformError, LocalClusterError
 from aiconform.local import blueprint, boot, inotify, inspection, kernel, logs, parts, seed
+from aiconform.local import k0s as distribution
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster, clear
 from aiconform.local.profiles import Profile, profile
@@ -45,6 +46,7 @@ def up(
     installers: Sequence[parts.Installer] | None = None,
     addons: Sequence[Addon] = (),
     expected: Sequence[Addon] = (),
+    k0s: Path | None = None,
 ) -> Cluster:
     """Start a cluster, or find it running.
 
@@ -58,6 +60,7 @@ def up(
         installers: of accelerators, instead of the profile's own.
         addons: installed once it is up, in this order; also into a cluster that runs already.
         expected: installed later by somebody else; their images are on the nodes from the start where they are built.
+        k0s: a k0s binary that the nodes run, instead of upstream's control plane and kubelets.
 
     Returns:
         The cluster, with all nodes Ready and its add-ons installed.
@@ -69,14 +72,17 @@ def up(
     progress = progress or Silent()
     home, wanted = Home.of(name), profile(profile_name)
     parts.require_root()
-    found = _running(home, wanted)
+    given = _k0s(k0s)
+    found = _running(home, wanted, given)
     if found is not None:
         _add(found, addons, progress)
         return found
     made, own = (
         (ready_made, [])
         if ready_made is not None
-        else parts.collect(name, wanted, progress, [*addons, *(addon for addon in expected if parts.built(addon))])
+        else parts.collect(
+            name, wanted, progress, [*addons, *(addon for addon in expected if parts.built(addon))], given
+        )
     )
     images = seed.ensure(made, progress)
     clear(home)
@@ -115,7 +121,15 @@ def _add(cluster: Cluster, addons: Sequence[Addon], progress: Progress) -> None:
         )
 
 
-def _running(home: Home, wanted: Profile) -> Cluster | None:
+def _k0s(program: Path | None) -> Path | None:
+    """The k0s binary, once it is known to be one: nothing is built or stopped for a wrong path."""
+    if program is None:
+        return None
+    distribution.version(program)
+    return program.resolve()
+
+
+def _running(home: Home, wanted: Profile, given_k0s: Path | None) -> Cluster | None:
     if not home.ready_file.exists():
         home.wait_gone(STOPPING_S)
     state = home.read()
@@ -126,6 +140,11 @@ def _running(home: Home, wanted: Profile) -> Cluster | None:
     if state.profile != wanted.name:
         raise LocalClusterError(
             f"local cluster {home.name!r} runs already, with profile {state.profile}",
+            hint="stop it with `aiconform local down`, or choose another --name",
+        )
+    if given_k0s is not None and distribution.PROGRAM not in state.versions:
+        raise LocalClusterError(
+            f"local cluster {home.name!r} runs already, without k0s",
             hint="stop it with `aiconform local down`, or choose another --name",
         )
     return Cluster(home, state)
