@@ -95,11 +95,6 @@ def _ended(room: dict[str, list[Obj]]) -> bool:
     return all(group and all(pod["status"]["phase"] == "Succeeded" for pod in group) for group in groups)
 
 
-def _filled(room: dict[str, list[Obj]]) -> bool:
-    """The room is kept scarce, after the first groups."""
-    return "volcano" not in room and len([pod for pod in room.get("filler", []) if pod["spec"].get("nodeName")]) == 3
-
-
 @contextmanager
 def restarted(
     cluster: Cluster, change: AbstractContextManager[None], namespace: str, deployment: str
@@ -191,8 +186,8 @@ MUTANTS = (
         together=Kill("undecided", "switched off"),
     ),
     _mutant(
-        "somebody takes the last slot before plain pods come",
-        lambda cluster: once(cluster, _filled, applied(cluster, _thief())),
+        "somebody takes a slot after the first groups",
+        lambda cluster: once(cluster, _ended, applied(cluster, _thief())),
         plain_in_part=Kill("undecided", "somebody else takes or leaves room"),
     ),
     _mutant(

@@ -87,7 +87,9 @@ class Kueue:
 
     async def refusal(self, ctx: Context, group: Group) -> State:
         """The Workload's condition says what does not fit."""
-        found = gang.owned(await ctx.list(kinds.WORKLOAD, ctx.namespace), group.handle)
+        found = gang.owned(
+            await ctx.list(kinds.WORKLOAD, ctx.namespace, labels={_JOB_LABEL: group.handle.uid}), group.handle
+        )
         said = gang.condition_of(found or {}, "QuotaReserved")
         if said.get("status") == "True":
             return State("wrong", f"Workload: {said.get('message')}")

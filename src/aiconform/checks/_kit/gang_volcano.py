@@ -8,12 +8,13 @@ from typing import Any
 from aiconform.checks._kit import gang, gang_room
 from aiconform.checks._kit.gang import Group
 from aiconform.checks._kit.gang_room import Room
-from aiconform.engine import Context, Facts, State, Target, kinds
+from aiconform.engine import Context, Facts, RefusedError, State, Target, kinds
 
 Obj = dict[str, Any]
 
 TITLE = "Volcano"
 QUEUE = "default"
+_FOREIGN = "a PodGroup of its name belongs to something else"
 _DEPLOYMENTS = "app in (volcano-scheduler,volcano-controller,volcano-admission)"
 
 
@@ -52,7 +53,7 @@ class Volcano:
         def running(objects: list[Obj]) -> State:
             found = gang.owned(objects, group.handle)
             if objects and found is None:
-                return State("wrong", "a PodGroup of its name belongs to something else")
+                return State("wrong", _FOREIGN)
             phase, least = _phase(found), (found or {}).get("spec", {}).get("minMember")
             return State("met" if phase == "Running" else "waiting", f"PodGroup {phase}, minMember {least}")
 
@@ -61,11 +62,15 @@ class Volcano:
 
     async def refusal(self, ctx: Context, group: Group) -> State:
         """The PodGroup says so by a condition, or waits in phase Pending with the gate's events."""
-        found = gang.owned(await ctx.list(kinds.POD_GROUP, ctx.namespace), group.handle)
+        found = await _read(ctx, group)
         phase = _phase(found)
-        if found is None or phase not in ("Pending", "Inqueue"):
+        if found is None:
+            return State("waiting", f"PodGroup {phase}")
+        if gang.owned([found], group.handle) is None:
+            return State("wrong", _FOREIGN)
+        if phase not in ("Pending", "Inqueue"):
             started = phase in ("Running", "Completed")
-            running = (found or {}).get("status", {}).get("running", 0)
+            running = found.get("status", {}).get("running", 0)
             return State("wrong" if started else "waiting", f"PodGroup {phase}, {running} members run")
         said = gang.condition_of(found, "Unschedulable")
         if said.get("status") == "True" and not gang.condition_of(found, "Scheduled"):
@@ -98,8 +103,21 @@ async def _gate(ctx: Context, pod_group: Obj) -> str:
 
 
 def _pod_group(ctx: Context, group: Group) -> Target:
-    name = f"{group.handle.name}-{group.handle.uid}"
-    return Target(kinds.POD_GROUP, ctx.namespace, {}, f"metadata.name={name}")
+    return Target(kinds.POD_GROUP, ctx.namespace, {}, f"metadata.name={_name(group)}")
+
+
+async def _read(ctx: Context, group: Group) -> Obj | None:
+    """The PodGroup; None if it is not made yet."""
+    try:
+        return await ctx.read_named(kinds.POD_GROUP, _name(group), ctx.namespace)
+    except RefusedError as refused:
+        if refused.status == 404 and refused.reason == "NotFound" and _name(group) in refused.message:
+            return None
+        raise
+
+
+def _name(group: Group) -> str:
+    return f"{group.handle.name}-{group.handle.uid}"
 
 
 def _phase(found: Obj | None) -> str:
