@@ -41,6 +41,14 @@ def without_pods(cluster: Cluster) -> Iterator[None]:
 
 
 @contextmanager
+def without_monitors(cluster: Cluster) -> Iterator[None]:
+    """A Prometheus that selects no ServiceMonitor."""
+    with patched(cluster, {"spec": {"serviceMonitorSelector": None}}, *PROMETHEUS):
+        yield
+    _until(cluster, lambda config: f"serviceMonitor/{NAMESPACE}/{SERVICE}/" in config)
+
+
+@contextmanager
 def relabelling(cluster: Cluster, kind: str, rule: dict[str, Any]) -> Iterator[None]:
     """A Prometheus with a rule that changes whatever it collects."""
     classes = [{"name": "broken", "default": True, kind: [rule]}]
@@ -128,7 +136,7 @@ MUTANTS = (
     Mutant(
         CHECK,
         "Prometheus selects no ServiceMonitors",
-        lambda cluster: patched(cluster, {"spec": {"serviceMonitorSelector": None}}, *PROMETHEUS),
+        without_monitors,
         {"answers": Kill("undecided", "takes no ServiceMonitor")},
     ),
     Mutant(
