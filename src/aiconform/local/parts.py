@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ def require_root() -> None:
 
 
 def collect(
-    cluster: str, wanted: Profile, progress: Progress, addons: Sequence[Addon] = (), given_k0s: Path | None = None
+    cluster: str, wanted: Profile, progress: Progress, further: Iterable[str] = (), given_k0s: Path | None = None
 ) -> tuple[boot.Parts, list[Installer]]:
     """Build, or find in the cache, everything a cluster of this profile is made of, and what installs its accelerators.
 
@@ -54,7 +54,7 @@ def collect(
         cluster: its name.
         wanted: its nodes.
         progress: told what is being built.
-        addons: those whose images its nodes have from the beginning.
+        further: images that its nodes have from the beginning, beside the profile's own.
         given_k0s: a k0s binary that the nodes run.
 
     Raises:
@@ -66,8 +66,7 @@ def collect(
 
     prerequisites.check(base_directory())
     binaries = build.ensure(components(wanted), progress)
-    names = [*image_names(wanted), *(name for addon in addons for name in addon.images)]
-    archives = images.ensure_images(dict.fromkeys(names), binaries, progress)
+    archives = images.ensure_images(dict.fromkeys([*image_names(wanted), *further]), binaries, progress)
     programs = [*boot.PROGRAMS, *(toolkit.PROGRAMS if accelerated(wanted) else ())]
     made = boot.Parts(
         programs={name: binaries[name] for name in programs},
@@ -108,17 +107,20 @@ def image_names(wanted: Profile) -> list[str]:
     return names
 
 
-def built(addon: Addon) -> bool:
-    """Whether all that an add-on's images are made of is in the cache, so that they take no time."""
+def built_images(addons: Iterable[Addon]) -> list[str]:
+    """Those images of add-ons of which all that they are made of is in the cache, so that they take no time."""
+    return [name for addon in addons for name in addon.images if _built(name)]
+
+
+def _built(name: str) -> bool:
     from aiconform.local import build, cache
     from aiconform.local.images import IMAGES
 
-    chosen = [IMAGES[name] for name in addon.images]
-    programs = {program for image in chosen for program in image.programs.values()}
-    if not all(build.place(item).exists() for item in build.components_of(programs)):
+    image = IMAGES[name]
+    if not all(build.place(item).exists() for item in build.components_of(image.programs.values())):
         return False
-    trees = [image.name for image in chosen if image.tree is not None]  # downloaded, if they were never made
-    return all(any((cache.directory() / "images").glob(f"{name}-*/image.tar")) for name in trees)
+    # a tree is downloaded, if it was never made
+    return image.tree is None or any((cache.directory() / "images").glob(f"{name}-*/image.tar"))
 
 
 def accelerated(wanted: Profile) -> list[NodeSpec]:

@@ -58,8 +58,8 @@ def up(
         port: of the API server on the machine's loopback; 0: a free one.
         ready_made: programs and images, instead of building or finding them in the cache.
         installers: of accelerators, instead of the profile's own.
-        addons: installed once it is up, in this order; also into a cluster that runs already.
-        expected: installed later by somebody else; their images are on the nodes from the start where they are built.
+        addons: installed once it is up; also into a cluster that runs already.
+        expected: installed later by somebody else. Images of add-ons that are built are on the nodes from the start.
         k0s: a k0s binary that the nodes run, instead of upstream's control plane and kubelets.
 
     Returns:
@@ -80,9 +80,7 @@ def up(
     made, own = (
         (ready_made, [])
         if ready_made is not None
-        else parts.collect(
-            name, wanted, progress, [*addons, *(addon for addon in expected if parts.built(addon))], given
-        )
+        else parts.collect(name, wanted, progress, parts.built_images([*addons, *expected]), given)
     )
     images = seed.ensure(made, progress)
     clear(home)

@@ -37,6 +37,7 @@ class Stage:
         self.options: runner.RunOptions | None = None
         self.owner: int | None = 0
         self.fresh = True
+        self.k0s: Path | None = None
         self.expected: list[str] = []
         self.brought: list[str] = []
         self.there: set[str] = set()
@@ -57,10 +58,18 @@ class Stage:
         return runner.RunResult(runs.VERDICTS, bundle, "9f2c41" + "0" * 58, 3)
 
     def up(
-        self, name: str, profile: str, _progress: object, *, owner_pid: int | None, expected: Sequence[Addon]
+        self,
+        name: str,
+        profile: str,
+        _progress: object,
+        *,
+        owner_pid: int | None,
+        expected: Sequence[Addon],
+        k0s: Path | None,
     ) -> Any:
         self.done.append(f"up {name} {profile}")
         self.owner = owner_pid
+        self.k0s = k0s
         self.expected = [addon.name for addon in expected]
         return SimpleNamespace(fresh=self.fresh, kubeconfig=Path("local.kubeconfig"))
 

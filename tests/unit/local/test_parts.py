@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from types import SimpleNamespace
@@ -114,8 +113,8 @@ def test_down_of_nothing_is_no_failure(stateless) -> None:
 def test_up_installs_what_is_named_with_what_that_requires(stateless, monkeypatch) -> None:
     asked: dict = {}
 
-    def up(_name, _profile, _screen, *, port, addons):
-        asked.update(port=port, addons=[addon.name for addon in addons])
+    def up(_name, _profile, _screen, *, port, addons, k0s):
+        asked.update(port=port, k0s=k0s, addons=[addon.name for addon in addons])
         return SimpleNamespace(fresh=True, kubeconfig="there")
 
     monkeypatch.setattr(start, "up", up)
@@ -149,17 +148,15 @@ def test_what_an_add_on_needs_is_in_the_tables() -> None:
         build.components_of(program for name in addon.images for program in IMAGES[name].programs.values())
 
 
-def test_an_add_on_is_built_when_its_programs_and_trees_are(tmp_path, monkeypatch) -> None:
+def test_of_add_ons_the_images_that_are_built_are_there_from_the_start(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    addon = next(each for each in registry.ADDONS.values() if each.name == "volcano")
-    assert not parts.built(addon)
-    build.place(build.COMPONENTS["volcano"]).mkdir(parents=True)
-    assert parts.built(addon)
-    with_tree = dataclasses.replace(addon, images=("python",))
-    assert not parts.built(with_tree)
-    (tmp_path / "aiconform" / "images" / "python-1").mkdir(parents=True)
-    (tmp_path / "aiconform" / "images" / "python-1" / "image.tar").touch()
-    assert parts.built(with_tree)
+    chosen = [registry.ADDONS["kuberay"], registry.ADDONS["metrics-server"]]
+    assert parts.built_images(chosen) == []
+    build.place(build.COMPONENTS["kuberay"]).mkdir(parents=True)
+    assert parts.built_images(chosen) == ["kuberay-operator"]
+    (tmp_path / "aiconform" / "images" / "ray-1").mkdir(parents=True)
+    (tmp_path / "aiconform" / "images" / "ray-1" / "image.tar").touch()
+    assert parts.built_images(chosen) == ["kuberay-operator", "ray"]
 
 
 def test_status_names_add_ons_and_why_one_failed(stateless, monkeypatch, tmp_path) -> None:
