@@ -37,7 +37,9 @@ def test_a_recorded_run_gives_its_verdicts_again(name: str) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.change.lane}-{n}" for n, case in enumerate(CASES)])
 def test_a_changed_answer_fails_the_probe_for_its_reason(case: Case) -> None:
-    probe = probe_of(replay(golden(case.bundle), all_checks(), case.change), case.change.lane)
+    requirement = case.change.lane.partition("/")[0]
+    only = {requirement: all_checks()[requirement]}  # the others are not asked about
+    probe = probe_of(replay(golden(case.bundle), only, case.change), case.change.lane)
     assert case.change.done, "the substitution found nothing to change"
     assert probe.outcome == case.outcome, probe
     worst = next(seen for seen in probe.observations if seen.outcome == case.outcome)
