@@ -119,7 +119,7 @@ def kubelet_config(provider_id: str) -> str:
             "imageGCHighThresholdPercent": 100,
             "makeIPTablesUtilChains": False,
             "nodeStatusUpdateFrequency": "2s",
-            "syncFrequency": "10s",
+            "syncFrequency": "2s",  # mounted Secrets are read anew then: a new ServiceMonitor waits for that
             "serializeImagePulls": False,
             "enableServer": True,
         },
