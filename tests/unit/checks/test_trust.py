@@ -136,7 +136,8 @@ def irrelevant(bundle: Bundle, lane: str, number: int, name: str) -> bool:
     if not ours and not proxied and request["path"].endswith("s"):
         # a list of somebody else's objects: they are of no run, and of whatever namespace where all are listed
         return name == "older run" or (name == "other namespace" and "/namespaces/" not in request["path"])
-    is_clusterwide = "/nodes/" in request["path"] or (
+    clusterwide = ("/nodes/", "/gatewayclasses/", "/customresourcedefinitions/")
+    is_clusterwide = any(kind in request["path"] for kind in clusterwide) or (
         request["path"].startswith("/api/v1/namespaces/") and request["path"].count("/") == 4
     )
     return is_clusterwide and name in {"other namespace", "older run", "stale"}
@@ -148,12 +149,17 @@ def _next(records: Sequence[Record], number: int) -> int:
 
 
 def _first(bundle: Bundle, lane: str, number: int) -> bool:
-    """Whether this check asked at this path, or below it, for the first time."""
+    """Whether this check asked at this path, or below it, for the first time; a list for the first of its selector."""
     mine = [records for name, records in bundle.lanes.items() if name.partition("/")[0] == lane.partition("/")[0]]
     here = next(r for r in bundle.lanes[lane] if r.n == number)
     asked = [r for records in mine for r in records if r.type == "request" and r.seq < here.seq]
-    path = here.data["path"]
+    path, chosen = here.data["path"], _selector(here)
+    asked = [r for r in asked if r.data["path"] != path or _selector(r) == chosen]
     return not any(r.data["path"] in (path, path.rpartition("/")[0]) or path in r.data["path"] for r in asked)
+
+
+def _selector(request: Record) -> list[object]:
+    return [pair for pair in request.data["query"] if pair[0].endswith("Selector")]
 
 
 RAN = [
