@@ -94,7 +94,7 @@ class TestStarts:
 
     def test_one_member_with_a_node_is_a_start_in_part(self, starts: gang.Starts) -> None:
         assert starts([self.filler, pod(), pod("kueue-1", node="n")]).outcome == "blocked"
-        assert starts.in_part() == {"Kueue": "1 of 2 members were given a node, never all at a time"}
+        assert starts.in_part() == {"Kueue": "1 pods were given a node, never all 2 members at a time"}
 
     def test_a_member_that_was_taken_away_again_is_not_forgotten(self, starts: gang.Starts) -> None:
         starts([self.filler, pod(node="n")])
@@ -104,7 +104,7 @@ class TestStarts:
     def test_one_after_another_is_a_start_in_part(self, starts: gang.Starts) -> None:
         starts([self.filler, runs("01", uid="a")])
         starts([self.filler, runs("01", "07", uid="a"), runs("08", uid="b")])
-        assert starts.in_part() == {"Volcano": "2 of 2 members were given a node, never all at a time"}
+        assert starts.in_part() == {"Volcano": "2 pods were given a node, never all 2 members at a time"}
 
     def test_a_node_that_refuses_a_member_shows_that_there_was_no_room(self, starts: gang.Starts) -> None:
         starts([self.filler, pod(node="n", uid="a"), pod(node="n", uid="b")])

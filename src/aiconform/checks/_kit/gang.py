@@ -163,7 +163,7 @@ class Starts:
     def in_part(self) -> dict[str, str]:
         """The systems that started their group in part, and how much of it."""
         return {
-            self._groups[name]: f"{len(started)} of {self._members} members were given a node, never all at a time"
+            self._groups[name]: f"{len(started)} pods were given a node, never all {self._members} members at a time"
             for name, started in self._started.items()
             if started and not self._is_whole(name)
         }
@@ -177,7 +177,7 @@ class Starts:
         if self._is_whole(name):
             return f"{words}: started as a whole, in room that somebody else left"
         if self._started[name]:
-            return f"{words}: {len(self._started[name])} of {self._members} members were given a node"
+            return f"{words}: {len(self._started[name])} pods were given a node"
         return f"{words}: {number} pods pending, none bound" if number else f"{words}: no pod made"
 
 
