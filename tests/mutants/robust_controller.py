@@ -223,7 +223,7 @@ MUTANTS = (
         CHECK,
         "the operator is stopped once a task was computed",
         stops_after_the_task,
-        {"head_replaced": Kill("failed", "1 of 2 pods ready")},
+        {"head_replaced": Kill("failed", "of 2 pods ready")},
     ),
     Mutant(
         CHECK,

@@ -187,3 +187,14 @@ def test_ready_pods_of_the_operator() -> None:
     assert ready([good]).outcome == "met"
     assert ready([]).outcome == "waiting", "scaled to nothing"
     assert ready([good, bad]).outcome == "waiting"
+
+
+def test_a_job_that_is_dealt_with_but_not_held_will_never_be() -> None:
+    def job(state: str, *held: str) -> Obj:
+        return {"metadata": {"name": "job", "finalizers": list(held)}, "status": {"jobDeploymentStatus": state}}
+
+    suspended = operator_kuberay._suspended
+    assert suspended([job("Suspended", operator_kuberay.FINALIZER)]).outcome == "met"
+    assert suspended([job("Suspended", "rogue.example.com/keep")]).outcome == "wrong"
+    assert suspended([job("Initializing", operator_kuberay.FINALIZER)]).outcome == "waiting"
+    assert suspended([job("")]).outcome == "waiting"

@@ -135,8 +135,10 @@ def _suspended(objects: list[Obj]) -> State:
     [job] = objects
     held, status = job["metadata"].get("finalizers") or [], job.get("status") or {}
     state = status.get("jobDeploymentStatus") or "not told"
-    good = state == "Suspended" and FINALIZER in held
-    return State("met" if good else "waiting", f"{state}, finalizers: {', '.join(held) or 'none'}")
+    observed = f"{state}, finalizers: {', '.join(held) or 'none'}"
+    if state != "Suspended":
+        return State("waiting", observed)
+    return State("met" if FINALIZER in held else "wrong", observed)
 
 
 async def remove(ctx: Context) -> None:
