@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 
 from aiconform.checks._kit import nodepools
@@ -94,3 +97,36 @@ def test_the_number_of_nodes_is_told_when_it_changes() -> None:
 def test_nodes_that_differ_or_none_do_not_all_offer_the_same(nodes) -> None:
     assert nodepools.all_offer(Watched(pool(), 1), nodes).outcome == "waiting"
     assert nodepools.all_offer(Watched(pool(), 1), [node("a"), node("b")]).outcome == "met"
+
+
+def event(reporter: str, reason: str, note: str = "so", *, legacy: bool = False) -> dict[str, Any]:
+    source = {"deprecatedSource": {"component": reporter}} if legacy else {"reportingController": reporter}
+    return {"reason": reason, "note": note, **source}
+
+
+async def words(*events: dict[str, Any], reasons: tuple[str, ...] = (), autoscaler: str = "Karpenter") -> list[str]:
+    async def get(_path: str, *, query: dict[str, str]) -> dict[str, Any]:
+        assert query == {"fieldSelector": "regarding.name=x"}
+        return {"items": list(events)}
+
+    mine = replace(pool(), autoscaler=autoscaler)
+    ctx: Any = SimpleNamespace(get=get)
+    return await nodepools.words(ctx, mine, {"metadata": {"name": "x"}}, "default", reasons)
+
+
+def test_only_the_pool_s_own_autoscaler_is_taken_at_its_word() -> None:
+    told = (event("karpenter", "Nominated"), event("cluster-autoscaler", "TriggeredScaleUp", legacy=True))
+    scheduler = event("default-scheduler", "FailedScheduling")
+    assert anyio.run(words, *told, scheduler) == ["karpenter: Nominated: so"]
+    by_the_other = partial(words, *told, scheduler, autoscaler="Cluster Autoscaler", reasons=nodepools.ACTED)
+    assert anyio.run(by_the_other) == ["cluster-autoscaler: TriggeredScaleUp: so"]
+
+
+def test_a_refusal_is_no_word_that_it_acted() -> None:
+    refusal = event("karpenter", "FailedScheduling")
+    assert anyio.run(partial(words, refusal, reasons=nodepools.ACTED)) == []
+    assert anyio.run(partial(words, refusal, reasons=nodepools.REFUSED)) == ["karpenter: FailedScheduling: so"]
+
+
+def test_events_that_repeat_a_status_say_nothing() -> None:
+    assert anyio.run(words, event("karpenter", "Ready", "Status condition transitioned, Type: Ready")) == []
