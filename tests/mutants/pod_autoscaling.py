@@ -54,6 +54,20 @@ def adapter_asks(cluster: Cluster, query: str) -> Iterator[None]:
     _restart(cluster)
 
 
+@contextmanager
+def adapter_remembers(cluster: Cluster) -> Iterator[None]:
+    """An adapter that goes on with the last value of a metric that nobody tells any more."""
+    deployment = json.loads(cluster.kubectl("get", *ADAPTER, "-o", "json"))
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    others = [argument for argument in container["args"] if not argument.startswith("--metrics-max-age")]
+    changed = {**container, "args": [*others, "--metrics-max-age=1h"]}
+    with (
+        patched(cluster, {"spec": {"template": {"spec": {"containers": [changed]}}}}, *ADAPTER),
+        adapter_asks(cluster, REMEMBERED),
+    ):
+        yield
+
+
 def _restart(cluster: Cluster) -> None:
     cluster.kubectl("rollout", "restart", *ADAPTER)
     cluster.kubectl("rollout", "status", *ADAPTER, "--timeout=120s")
@@ -193,7 +207,7 @@ MUTANTS = (
     Mutant(
         CHECK,
         "the metrics adapter goes on with the last value of a metric that is gone",
-        lambda cluster: adapter_asks(cluster, REMEMBERED),
+        adapter_remembers,
         {"blind": Kill("failed", "ScalingActive True")},
     ),
     Mutant(

@@ -153,6 +153,7 @@ def _first(bundle: Bundle, lane: str, number: int) -> bool:
     mine = [records for name, records in bundle.lanes.items() if name.partition("/")[0] == lane.partition("/")[0]]
     here = next(r for r in bundle.lanes[lane] if r.n == number)
     asked = [r for records in mine for r in records if r.type == "request" and r.seq < here.seq]
+    asked = [r for r in asked if "/proxy/" not in r.data["path"]]
     path, chosen = here.data["path"], _selector(here)
     asked = [r for r in asked if r.data["path"] != path or _selector(r) == chosen]
     return not any(r.data["path"] in (path, path.rpartition("/")[0]) or path in r.data["path"] for r in asked)
