@@ -23,7 +23,7 @@ ADDRESS = "198.18.0.2"
 _PLACE = "/opt/rogue"
 
 _SERVER = """
-import json, ssl, sys
+import json, os, ssl, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 def edit(obj, request):
@@ -69,6 +69,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+def end():
+    sys.stdin.read()
+    os._exit(0)
+
+threading.Thread(target=end, daemon=True).start()
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("{place}/tls.crt", "{place}/tls.key")
 server = ThreadingHTTPServer(("", {port}), Handler)
@@ -94,15 +99,15 @@ def server(cluster: Cluster, code: str) -> Iterator[str]:
         cluster.enter("control", put, input=text.decode())
     python = str(Path(sys.executable).resolve())
     argv = [*enter_argv(cluster.node_pid("control")), python, "-I", f"{_PLACE}/server.py"]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    # killing what enters the node would leave the server in it: it ends with its input
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         time.sleep(1)
         if process.poll() is not None and process.stderr is not None:
             raise AiconformError("the rogue server did not start", details=[process.stderr.read().decode()[-500:]])
         yield base64.b64encode(authority.pair.certificate).decode()
     finally:
-        process.kill()
-        process.wait()
+        process.communicate(timeout=10)
 
 
 @contextmanager
