@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 from tests.mutants.breaking import deleted, patched
 from tests.mutants.contract import Kill, Mutant
 
+from aiconform.errors import LocalClusterError
 from aiconform.local import Cluster
+from aiconform.local.addons import prometheus
 from aiconform.local.addons.accelerator_exporter import NAME, NAMESPACE
 from aiconform.local.addons.exporter import image
 
 _IN = ("-n", NAMESPACE)
 _DAEMON_SET = (*_IN, f"daemonset/{NAME}")
 _MONITOR = (*_IN, f"servicemonitor/{NAME}")
+
+_MEMORY = "DCGM_FI_DEV_FB_USED"
+_GOOD = f'count(time() - timestamp({_MEMORY}{{modelName!=""}}) < 4) >= 3'
+"""Prometheus has fresh values of the default profile's three devices."""
+
+_OLD = f"min(time() - timestamp({_MEMORY})) > 5"
+_DROP = {"action": "labeldrop", "regex": "modelName"}
 
 _ALL_BUT_ONE = "e.devices = lambda real=e.devices: real()[:1]"
 _NO_MEMORY = 'e.FIELDS = tuple(field for field in e.FIELDS if "_FB_" not in field.name)'
@@ -96,11 +107,31 @@ def _rolled_out(cluster: Cluster) -> None:
 
 
 @contextmanager
-def _monitored(cluster: Cluster, **change: object) -> Iterator[None]:
-    """The exporter's ServiceMonitor with other settings of its endpoint."""
+def _monitored(cluster: Cluster, taken_up: str, **change: object) -> Iterator[None]:
+    """The exporter's ServiceMonitor with other settings of its endpoint, once Prometheus answers a query by that."""
     endpoint = {"port": "metrics", "path": "/metrics", "interval": "1s", "honorLabels": True, **change}
     with patched(cluster, {"spec": {"endpoints": [endpoint]}}, *_MONITOR):
+        _wait(cluster, taken_up)
         yield
+    _wait(cluster, _GOOD)
+
+
+@contextmanager
+def _unmonitored(cluster: Cluster) -> Iterator[None]:
+    with deleted(cluster, *_MONITOR):
+        _wait(cluster, _OLD)
+        yield
+    _wait(cluster, _GOOD)
+
+
+def _wait(cluster: Cluster, promql: str) -> None:
+    """Until a query has an answer: Prometheus takes a change up some seconds after it was made."""
+    service = f"/api/v1/namespaces/{prometheus.NAMESPACE}/services/{prometheus.SERVICE}:web"
+    deadline = time.monotonic() + 120
+    while not cluster.api.get(f"{service}/proxy/api/v1/query?query={quote(promql)}")["data"]["result"]:
+        if time.monotonic() > deadline:
+            raise LocalClusterError(f"Prometheus does not answer {promql}")
+        time.sleep(0.5)
 
 
 def _mutant(what: str, change: str, **kills: Kill) -> Mutant:
@@ -117,13 +148,13 @@ MUTANTS = (
     Mutant(
         "accelerator_metrics",
         "the exporter's ServiceMonitor is gone",
-        lambda cluster: deleted(cluster, *_MONITOR),
-        {"collected": Kill("failed", "Prometheus has nothing")},
+        _unmonitored,
+        {"collected": Kill("failed", "no new values")},
     ),
     Mutant(
         "accelerator_metrics",
         "a rule of the ServiceMonitor drops the product's label",
-        lambda cluster: _monitored(cluster, metricRelabelings=[{"action": "labeldrop", "regex": "modelName"}]),
+        lambda cluster: _monitored(cluster, f'{_MEMORY}{{modelName=""}}', metricRelabelings=[_DROP]),
         {"collected": Kill("failed", "modelName")},
     ),
     _mutant("the exporter serves its first page for ever", _FROZEN, load_rises=Kill("failed", "0 %, +0 MiB")),
@@ -131,8 +162,8 @@ MUTANTS = (
     Mutant(
         "accelerator_metrics",
         "Prometheus looks every ten minutes only",
-        lambda cluster: _monitored(cluster, interval="10m"),
-        {"load_rises": Kill("failed", "follows")},
+        lambda cluster: _monitored(cluster, _OLD, interval="10m"),
+        {"collected": Kill("failed", "no new values")},
     ),
     _mutant("every device is as busy as the busiest", _BUSIEST_FOR_ALL, others_stay=Kill("failed", "rose too")),
     _mutant("the exporter tells the highest value so far", _HIGHEST_EVER, load_ends=Kill("failed", "falls")),

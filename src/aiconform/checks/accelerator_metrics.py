@@ -54,7 +54,7 @@ async def same_devices(ctx: Context) -> None:
 
 @CHECK.positive(
     "Prometheus has the same values of the same devices",
-    fails_if="it lacks a device or a metric, has another value, or loses a label that identifies the device",
+    fails_if="a device, metric or label is missing there, a value differs, or no new value comes in",
     needs=(needs.api(prometheus_operator.API),),
     after=each_device,
 )

@@ -58,6 +58,7 @@ class Comparison:
     ctx: Context
     monitoring: Monitoring
     doors: Sequence[Door]
+    began: float
     samples: Sequence[Sample] = ()
     devices: Mapping[str, Device] = field(default_factory=dict)
 
@@ -69,6 +70,8 @@ class Comparison:
         for door, page in pages:
             if len(page.devices) != metrics_devices.physical(door.node):
                 return State("waiting", f"{door.pod} tells of {len(page.devices)} device(s)")
+        if old := await self._old():
+            return State("waiting", f"no new values of {', '.join(old)} since the probe began")
         differing = [
             difference
             for door, page in pages
@@ -79,6 +82,14 @@ class Comparison:
         if differing:
             return State("waiting", f"{len(differing)} series differ: {'; '.join(differing[:3])}")
         return State("met", f"{len(self.samples)} series of {len(self.devices)} devices, with the values served")
+
+    async def _old(self) -> list[str]:
+        """Devices whose last values were collected before the probe began: a query finds them for minutes."""
+        identity, metric = self.doors[0].exporter.identity, self.doors[0].exporter.utilization.name
+        ages = await prometheus.query(self.ctx, self.monitoring, f"min by ({identity}) (time() - timestamp({metric}))")
+        age = {one.labels.get(identity, ""): one.value for one in ages}
+        longest = self.ctx.now - self.began
+        return sorted(name for name in self.devices if name in age and age[name] > longest)
 
     def _difference(self, door: Door, device: Device, name: str, unit: str) -> str:
         mine = [one for one in self.samples if one.labels.get(door.exporter.identity) == device.identity]
@@ -92,21 +103,21 @@ class Comparison:
 
 async def collected(ctx: Context, monitoring: Monitoring, doors: Sequence[Door]) -> None:
     """State that a Prometheus has the exporters' metrics with their values and labels, and by what."""
-    seen = Comparison(ctx, monitoring, doors)
+    seen = Comparison(ctx, monitoring, doors, ctx.now)
     by = await _monitors(ctx, doors)
     await ctx.poll(seen.look, expected=f"{monitoring.name} has the values that the exporters serve", within_s=WITHIN_S)
-    lost = [
+    lost = {
         f"{device.identity} {label}"
         for one in seen.samples
         for device in [seen.devices.get(one.labels.get(doors[0].exporter.identity, ""))]
         if device is not None
         for label, value in device.labels.items()
         if one.labels.get(label) != value and one.labels.get(f"exported_{label}") != value
-    ]
+    }
     jobs = sorted({one.labels.get("job", "") for one in seen.samples})
     ctx.expect(
         "every label that identifies a device is kept",
-        "; ".join(lost) or f"{len(seen.samples)} series keep them",
+        "; ".join(sorted(lost)) or f"{len(seen.samples)} series keep them",
         ok=not lost,
         figures={"collected by": by, "job": ", ".join(jobs), "Prometheus": f"{monitoring.name} {monitoring.version}"},
     )
