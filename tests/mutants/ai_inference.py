@@ -103,6 +103,9 @@ def stopped_once(cluster: Cluster, hint: str) -> Iterator[None]:
         over.set()
         thread.join(AGAIN_S)
         stack.close()
+        # the Gateway went while nobody looked after it, so its Envoy was left
+        made = ("-n", NAMESPACE, "delete", "deployments,services,configmaps,serviceaccounts")
+        cluster.kubectl(*made, "-l", "app.kubernetes.io/managed-by=envoy-gateway", "--ignore-not-found")
 
 
 def _way(way: str) -> Break:
