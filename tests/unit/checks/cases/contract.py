@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from tests.support.substitutions import Both, InJson, InLogs, InText
 
+from aiconform.checks import all_checks
+from aiconform.engine import Check
 from aiconform.evidence.reader import Bundle, open_bundle
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -36,6 +38,14 @@ class Case:
     reason: str
     outcome: Literal["failed", "undecided"] = "failed"
     bundle: str = "default"
+
+
+def alone(requirement: str) -> dict[str, Check]:
+    """All checks, of which only this one asks anything: reading the others' lanes again takes most of a replay.
+
+    The others are there still, because the namespaces of a run follow from what its checks need.
+    """
+    return {name: check if name == requirement else replace(check, probes=[]) for name, check in all_checks().items()}
 
 
 def figure(requirement: str, probe: str, key: str, *, bundle: str = "default") -> str:
