@@ -121,10 +121,16 @@ class Asking:
         return await self._api.read(kind, name, namespace)
 
     async def list(
-        self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None, selector: str = ""
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: str = "",
+        selector: str = "",
     ) -> Objects:
-        """Anybody's objects of a kind; ``labels`` are looked for in every answer, a ``selector`` is only asked for."""
-        objects, _ = await self._api.list(kind, namespace, labels=labels, selector=selector)
+        """Anybody's objects of a kind; ``labels`` are looked for in every answer, the others only asked for."""
+        objects, _ = await self._api.list(kind, namespace, labels=labels, fields=fields, selector=selector)
         return objects
 
     async def get(self, path: str, *, query: Mapping[str, str] | None = None) -> Obj:

@@ -105,12 +105,12 @@ def event(reporter: str, reason: str, note: str = "so", *, legacy: bool = False)
 
 
 async def words(*events: dict[str, Any], reasons: tuple[str, ...] = (), autoscaler: str = "Karpenter") -> list[str]:
-    async def get(_path: str, *, query: dict[str, str]) -> dict[str, Any]:
-        assert query == {"fieldSelector": "regarding.name=x"}
-        return {"items": list(events)}
+    async def listed(_kind: object, _namespace: str, *, fields: str) -> list[dict[str, Any]]:
+        assert fields == "regarding.name=x"
+        return list(events)
 
     mine = replace(pool(), autoscaler=autoscaler)
-    ctx: Any = SimpleNamespace(get=get)
+    ctx: Any = SimpleNamespace(list=listed)
     return await nodepools.words(ctx, mine, {"metadata": {"name": "x"}}, "default", reasons)
 
 

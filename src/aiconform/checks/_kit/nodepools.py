@@ -145,11 +145,10 @@ async def words(
 ) -> list[str]:
     """What the pool's autoscaler said about an object in events, if given for these reasons alone."""
     name = about.name if isinstance(about, Handle) else str(about["metadata"]["name"])
-    query = {"fieldSelector": f"regarding.name={name}"}
-    found = await ctx.get(kinds.EVENT.path(namespace), query=query)
+    found = await ctx.list(kinds.EVENT, namespace, fields=f"regarding.name={name}")
     return [
         f"{_reporter(event)}: {event.get('reason')}: {event.get('note')}"
-        for event in found.get("items") or []
+        for event in found
         if _reporter(event).startswith(_REPORTERS[pool.autoscaler])
         and (event.get("reason") in reasons if reasons else not str(event.get("note")).startswith(_PLAIN_STATUS))
     ]
