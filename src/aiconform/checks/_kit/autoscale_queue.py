@@ -172,7 +172,12 @@ async def capped(ctx: Context, made: Scaled) -> None:
 
 async def blind(ctx: Context, made: Scaled) -> None:
     """Without the metric the autoscaler says so and changes nothing."""
-    await tell(ctx, await pods_now(ctx, made), None)
+    pods = await pods_now(ctx, made)
+    # the metrics of several pods do not go in one instant: what is left of them must not ask for fewer replicas
+    await tell(ctx, pods, LONG)
+    look = _answer(ctx, made.workload, lambda values: values == [LONG] * len(pods))
+    await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} of every pod with {LONG}", within_s=60)
+    await tell(ctx, pods, None)
 
     def cannot(objects: list[Obj]) -> State:
         status = objects[0].get("status") or {}

@@ -54,7 +54,7 @@ def objects(_materials: Materials) -> Sequence[Manifest]:
 
 
 def missing(api: Api) -> list[str]:
-    """Prometheus must know every node's devices that the device plugin offers."""
+    """Prometheus must know every node's devices that the device plugin offers; nodes that come and go aside."""
     path = f"/api/v1/namespaces/{prometheus.NAMESPACE}/services/{prometheus.SERVICE}:web/proxy/api/v1/query"
     try:
         nodes = [node for node in api.get("/api/v1/nodes")["items"] if _offers(node)]
@@ -68,6 +68,8 @@ def missing(api: Api) -> list[str]:
 
 def _offers(node: Manifest) -> bool:
     allocatable = node.get("status", {}).get("allocatable", {}).get(nvidia.RESOURCE, "0")
+    if any(taint["key"] == nvidia.AUTOSCALED for taint in node["spec"].get("taints", ())):
+        return False
     return SIMULATED_LABEL in node["metadata"].get("labels", {}) and allocatable != "0"
 
 
@@ -88,7 +90,7 @@ def _daemon_set() -> Manifest:
                     "nodeSelector": {SIMULATED_LABEL: "true"},
                     "tolerations": [
                         {"key": nvidia.RESOURCE, "operator": "Exists"},
-                        {"key": "aiconform.dev/autoscaled", "operator": "Exists"},
+                        {"key": nvidia.AUTOSCALED, "operator": "Exists"},
                     ],
                     "runtimeClassName": "nvidia",
                     "automountServiceAccountToken": False,
