@@ -121,14 +121,18 @@ def test_it_holds_no_accelerator_and_no_capability_in_effect(daemon_set: dict[st
 
 
 class Api:
-    """Nodes of the default profile, and Prometheus' answer."""
+    """Nodes of the default profile, one that an autoscaler brought, and Prometheus' answer."""
 
     def __init__(self, *hosts: str) -> None:
         self.hosts = hosts
 
     def get(self, path: str) -> dict[str, Any]:
         if path == "/api/v1/nodes":
-            return {"items": [self.node(spec.name, spec.accelerators) for spec in PROFILES["default"].nodes]}
+            passing = self.node("passing", True)
+            passing["spec"] = {"taints": [{"key": "aiconform.dev/autoscaled", "effect": "NoSchedule"}]}
+            return {
+                "items": [passing, *(self.node(spec.name, spec.accelerators) for spec in PROFILES["default"].nodes)]
+            }
         return {"data": {"result": [{"metric": {"Hostname": host}} for host in self.hosts]}}
 
     def node(self, name: str, accelerators: object) -> dict[str, Any]:

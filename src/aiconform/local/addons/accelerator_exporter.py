@@ -68,7 +68,7 @@ def missing(api: Api) -> list[str]:
 
 def _offers(node: Manifest) -> bool:
     allocatable = node.get("status", {}).get("allocatable", {}).get(nvidia.RESOURCE, "0")
-    if any(taint["key"] == nvidia.AUTOSCALED for taint in node["spec"].get("taints", ())):
+    if any(taint["key"] == nvidia.AUTOSCALED for taint in node.get("spec", {}).get("taints", ())):
         return False
     return SIMULATED_LABEL in node["metadata"].get("labels", {}) and allocatable != "0"
 
