@@ -95,6 +95,12 @@ def _ended(room: dict[str, list[Obj]]) -> bool:
     return all(group and all(pod["status"]["phase"] == "Succeeded" for pod in group) for group in groups)
 
 
+def _running(room: dict[str, list[Obj]]) -> bool:
+    """Both groups run."""
+    groups = [room.get("volcano", []), room.get("kueue", [])]
+    return all(group and all(pod["status"]["phase"] == "Running" for pod in group) for group in groups)
+
+
 @contextmanager
 def restarted(
     cluster: Cluster, change: AbstractContextManager[None], namespace: str, deployment: str
@@ -211,8 +217,8 @@ MUTANTS = (
         room_appears=Kill("failed", "PodGroup Inqueue"),
     ),
     _mutant(
-        "somebody takes what the groups gave back",
-        lambda cluster: once(cluster, Seen(_ended), applied(cluster, _thief())),
+        "somebody waits for what the groups give back, and takes it",
+        lambda cluster: once(cluster, Seen(_running), applied(cluster, _thief())),
         given_back=Kill("undecided", "does not fit"),
     ),
 )

@@ -55,7 +55,7 @@ CASES = (
     Case(logs("load_rises", r"^load=.*", ""), "did not say why", "undecided"),
     Case(page("load_rises", r"\n.*nvidia1.*", ""), "not there any more"),
     Case(page("load_rises", '="nvidia', "=nvidia"), "is valid"),
-    Case(InJson(f"{METRICS}/load_rises", "/pods", pending), "is Pending"),
+    Case(InJson(f"{METRICS}/load_rises", "/namespaces/aiconform-", pending), "is Pending"),
     Case(page("others_stay", r"(_GPU_UTIL{.*}) 0", r"\1 44"), "rose too"),
     Case(page("others_stay", r"(_FB_USED{.*}) 0", r"\1 512"), "rose too"),
     Case(page("others_stay", r"(_GPU_UTIL{.*}) 100", r"\1 4"), "not busy any more", "undecided"),
