@@ -111,6 +111,6 @@ CASES = (
     _case("too_big", "/pods", members(bound, of="volcano", but_first=True), "starts the group as one or not at all"),
     _case("too_big", "/pods", members(pending, of="filler"), "keep the room scarce", "undecided"),
     _case("room_appears", "/podgroups", phase("Inqueue"), "PodGroup Inqueue"),
-    _case("room_appears", "/pods", members(refused, of="volcano", but_first=True), "started in part"),
+    _case("room_appears", "/pods", members(refused, of="kueue", but_first=True), "started in part"),
     _case("given_back", "/pods", members(refused, of="filler", but_first=True), "does not fit", "undecided"),
 )
