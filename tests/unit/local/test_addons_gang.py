@@ -21,8 +21,12 @@ ALLOWED = {"matchExpressions": [{"key": "kueue.x-k8s.io/queue-name", "operator":
 class Api:
     """Answers by the end of the path; what it does not know is refused."""
 
-    def __init__(self, answers: Obj) -> None:
+    def __init__(self, answers: Obj, refusing: str = "") -> None:
         self.answers = answers
+        self.refusing = refusing
+
+    def refusal(self, _path: str, _thing: Obj) -> str:
+        return self.refusing
 
     def get(self, path: str) -> Obj:
         if path in self.answers:
@@ -193,6 +197,12 @@ class TestKueue:
         api = self.api()
         del api.answers["/apis/kueue.x-k8s.io/v1beta1/workloads"]
         assert "v1beta1/workloads" in kueue.missing(api)[0]
+
+
+def test_kueue_is_not_ready_while_its_webhooks_cannot_be_reached() -> None:
+    api = TestKueue.api()
+    api.refusing = "500 failed calling webhook: connection refused"
+    assert kueue.missing(api) == ["its webhooks (500 failed calling webhook: connection refused)"]
 
 
 def test_both_are_brought_for_the_check() -> None:

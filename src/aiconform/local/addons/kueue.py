@@ -24,6 +24,8 @@ CONFIGURATION = "controller_manager_config.yaml"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _GROUP = "kueue.x-k8s.io"
 _DEPLOYMENT = "kueue-controller-manager"
+_FLAVORS = f"/apis/{_GROUP}/v1beta2/resourceflavors"
+_FLAVOR = {"apiVersion": f"{_GROUP}/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "ready"}, "spec": {}}
 _WEBHOOKS = {
     "MutatingWebhookConfiguration": "kueue-mutating-webhook-configuration",
     "ValidatingWebhookConfiguration": "kueue-validating-webhook-configuration",
@@ -96,13 +98,15 @@ def _trusted(hook: dict[str, Any]) -> bool:
 
 
 def _unanswered(api: Api) -> list[str]:
-    """A list in the version that is not stored goes through the conversion webhook once there is an object."""
+    """A list in a version that is not stored goes through the conversion webhook, an object through the others."""
     try:
         for version in ("v1beta1", "v1beta2"):
             api.get(f"/apis/{_GROUP}/{version}/workloads")
     except ApiError as error:
         return [str(error)]
-    return []
+    # that the pod is ready is not yet that its service is reached: only an object that is let through shows it
+    refusal = api.refusal(_FLAVORS, _FLAVOR)
+    return [f"its webhooks ({refusal})"] if refusal else []
 
 
 KUEUE = Addon(
