@@ -50,11 +50,8 @@ async def scaled(ctx: Context) -> Scaled:
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": _target()}}
     made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), chosen)
     watched = watcher(ctx, made)
-    await ctx.poll(
-        watched.sample(autoscale_watch.wants(1)),
-        expected="an idle pod keeps it one replica, and its CPU use is known",
-        within_s=180,
-        every_s=autoscale.LOOK_S,
+    await watched.until(
+        autoscale_watch.wants(1), expected="an idle pod keeps it one replica, and its CPU use is known", within_s=180
     )
     ctx.memo["burning"] = pod
     return made
@@ -95,11 +92,10 @@ async def burn(ctx: Context, made: Scaled) -> None:
     said = str(answer.get("burning_s"))
     ctx.expect(f"the pod keeps a CPU busy for {BURN_S} s", said, ok=answer.get("burning_s") == BURN_S)
     watched = watcher(ctx, made)
-    await ctx.poll(
-        watched.sample(autoscale_watch.asks_for(MAXIMUM)),
+    await watched.until(
+        autoscale_watch.asks_for(MAXIMUM),
         expected=f"CPU use over {TARGET} % of the request makes it ask for {MAXIMUM} replicas",
         within_s=240,
-        every_s=autoscale.LOOK_S,
     )
     await autoscale.told_by_event(ctx, made, MAXIMUM, "cpu")
 
@@ -115,11 +111,8 @@ async def waits(ctx: Context, made: Scaled) -> None:
     await ctx.until(second, refused, expected=f"it is refused for want of {made.node.resource}", within_s=60)
     await ctx.never(second, pods.started, expected=f"no node for {WINDOW_S} s", during_s=WINDOW_S)
     watched = watcher(ctx, made)
-    await ctx.poll(
-        watched.sample(autoscale_watch.asks_for(MAXIMUM)),
-        expected=f"the autoscaler still asks for {MAXIMUM}",
-        within_s=30,
-        every_s=autoscale.LOOK_S,
+    await watched.until(
+        autoscale_watch.asks_for(MAXIMUM), expected=f"the autoscaler still asks for {MAXIMUM}", within_s=30
     )
     await ctx.show([made.autoscaler, made.workload.deployment])
 
@@ -142,12 +135,7 @@ async def starts(ctx: Context, made: Scaled) -> None:
     """Once an accelerator is free the second pod runs."""
     await ctx.delete(ctx.memo["filler"])
     watched = watcher(ctx, made)
-    await ctx.poll(
-        watched.sample(autoscale_watch.wants(MAXIMUM)),
-        expected=f"both of {MAXIMUM} replicas are ready",
-        within_s=90,
-        every_s=autoscale.LOOK_S,
-    )
+    await watched.until(autoscale_watch.wants(MAXIMUM), expected=f"both of {MAXIMUM} replicas are ready", within_s=90)
     names = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
     waited = ctx.memo["second"]
     ctx.expect("the pod that waited is one of them", ", ".join(names), ok=waited in names)

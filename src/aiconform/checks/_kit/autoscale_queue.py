@@ -87,11 +87,10 @@ async def scaled(ctx: Context) -> Scaled:
     metric = {"type": "Pods", "pods": {"metric": {"name": QUEUE}, "target": target}}
     made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), chosen)
     watched = watcher(ctx, made)
-    await ctx.poll(
-        watched.sample(autoscale_watch.wants(1)),
+    await watched.until(
+        autoscale_watch.wants(1),
         expected="with an empty queue the autoscaler works and wants one replica",
         within_s=120,
-        every_s=autoscale.LOOK_S,
     )
     return made
 
@@ -117,17 +116,14 @@ async def grow(ctx: Context, made: Scaled) -> None:
     [first] = await pods_now(ctx, made)
     await tell(ctx, [first], 2 * TARGET)
     watched = watcher(ctx, made)
-    await ctx.poll(
-        watched.sample(autoscale_watch.asks_for(MAXIMUM)),
+    await watched.until(
+        autoscale_watch.asks_for(MAXIMUM),
         expected=f"a queue of {2 * TARGET}, with {TARGET} as the target for each, makes it ask for {MAXIMUM} replicas",
         within_s=300,
-        every_s=autoscale.LOOK_S,
     )
     pods = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
     settled = f"the autoscaler sees {MAXIMUM} replicas, and they are ready"
-    await ctx.poll(
-        watched.sample(autoscale_watch.wants(MAXIMUM)), expected=settled, within_s=60, every_s=autoscale.LOOK_S
-    )
+    await watched.until(autoscale_watch.wants(MAXIMUM), expected=settled, within_s=60)
     await autoscale.told_by_event(ctx, made, MAXIMUM, QUEUE)
     await ctx.show([made.autoscaler, made.workload.deployment])
     ctx.memo["first"] = first
@@ -147,9 +143,9 @@ async def stays(ctx: Context, made: Scaled) -> None:
 
     watched = watcher(ctx, made)
     expected = f"the queue is {TARGET} per pod, the target"
-    await ctx.poll(watched.sample(judge), expected=expected, within_s=60, every_s=autoscale.LOOK_S)
+    await watched.until(judge, expected=expected, within_s=60)
     still = f"it stays {MAXIMUM} replicas for {autoscale.STEADY_S} s"
-    await ctx.hold(watched.sample(judge), expected=still, during_s=autoscale.STEADY_S, every_s=autoscale.LOOK_S)
+    await watched.hold(judge, expected=still, during_s=autoscale.STEADY_S)
 
 
 async def capped(ctx: Context, made: Scaled) -> None:
@@ -165,9 +161,9 @@ async def capped(ctx: Context, made: Scaled) -> None:
         return State("met" if said == "True TooManyReplicas" else "waiting", observed)
 
     expected = f"a queue of {LONG} is more than {MAXIMUM} replicas can take, and the autoscaler says so"
-    await ctx.poll(watched.sample(limited), expected=expected, within_s=120, every_s=autoscale.LOOK_S)
+    await watched.until(limited, expected=expected, within_s=120)
     still = f"it stays {MAXIMUM} for {autoscale.ONCE_MORE_S} s"
-    await ctx.hold(watched.sample(limited), expected=still, during_s=autoscale.ONCE_MORE_S, every_s=autoscale.LOOK_S)
+    await watched.hold(limited, expected=still, during_s=autoscale.ONCE_MORE_S)
 
 
 async def blind(ctx: Context, made: Scaled) -> None:
@@ -197,7 +193,7 @@ async def blind(ctx: Context, made: Scaled) -> None:
 
     expected = f"{GROUP} answers the metric no more, and nothing changes for {autoscale.ONCE_MORE_S} s"
     watched = watcher(ctx, made, gone=True)
-    await ctx.hold(watched.sample(unmoved), expected=expected, during_s=autoscale.ONCE_MORE_S, every_s=autoscale.LOOK_S)
+    await watched.hold(unmoved, expected=expected, during_s=autoscale.ONCE_MORE_S)
 
 
 async def shrink(ctx: Context, made: Scaled) -> None:
@@ -206,11 +202,6 @@ async def shrink(ctx: Context, made: Scaled) -> None:
     look = _answer(ctx, made.workload, lambda values: sum(values) == 0, gone=True)
     await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} with 0 again", within_s=120)
     watched = watcher(ctx, made)
-    await ctx.poll(
-        watched.sample(autoscale_watch.wants(1)),
-        expected="an empty queue brings it back to one replica",
-        within_s=240,
-        every_s=autoscale.LOOK_S,
-    )
+    await watched.until(autoscale_watch.wants(1), expected="an empty queue brings it back to one replica", within_s=240)
     await autoscale.running(ctx, made.workload, made.node, 1)
     await autoscale.told_by_event(ctx, made, 1, "metric")

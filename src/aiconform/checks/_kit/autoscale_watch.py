@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiconform.checks._kit.autoscale import MAXIMUM, Scaled
+from aiconform.checks._kit.autoscale import LOOK_S, MAXIMUM, Scaled
 from aiconform.engine import Context, Series, State
 
 Obj = dict[str, Any]
@@ -61,9 +61,15 @@ class Watcher:
     target: float
     _seen: list[tuple[float, Look]] = field(default_factory=list)
 
-    def sample(self, judge: Judge) -> Sample:
-        """A sample for polls and holds, judged so."""
+    async def until(self, judge: Judge, *, expected: str, within_s: float) -> None:
+        """Look again and again until what is seen is judged met."""
+        await self.ctx.poll(self._sample(judge), expected=expected, within_s=within_s, every_s=LOOK_S)
 
+    async def hold(self, judge: Judge, *, expected: str, during_s: float) -> None:
+        """Look for a whole window in which all that is seen must be judged met."""
+        await self.ctx.hold(self._sample(judge), expected=expected, during_s=during_s, every_s=LOOK_S)
+
+    def _sample(self, judge: Judge) -> Sample:
         async def look() -> State:
             found = await self.look()
             state = judge(found)
