@@ -47,7 +47,6 @@ DEVICE_CLASS = Kind("resource.k8s.io/v1", "DeviceClass", "deviceclasses", namesp
 RESOURCE_SLICE = Kind("resource.k8s.io/v1", "ResourceSlice", "resourceslices", namespaced=False)
 RESOURCE_CLAIM = Kind("resource.k8s.io/v1", "ResourceClaim", "resourceclaims")
 RESOURCE_CLAIM_TEMPLATE = Kind("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates")
-SERVICE = Kind("v1", "Service", "services")
 CUSTOM_RESOURCE_DEFINITION = Kind(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
@@ -92,7 +91,6 @@ _KNOWN = {
         RESOURCE_SLICE,
         RESOURCE_CLAIM,
         RESOURCE_CLAIM_TEMPLATE,
-        SERVICE,
         CUSTOM_RESOURCE_DEFINITION,
         GATEWAY_CLASS,
         GATEWAY,
