@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,14 +19,12 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP))
 
+import trial  # noqa: E402
 from tests.mutants.contract import Mutant  # noqa: E402
 
 from aiconform.checks import all_checks  # noqa: E402
 from aiconform.errors import AiconformError  # noqa: E402
-from aiconform.evidence.documents import CheckVerdict  # noqa: E402
-from aiconform.evidence.reader import open_bundle  # noqa: E402
 from aiconform.local import Cluster, down, up  # noqa: E402
-from aiconform.local.images import IMAGES  # noqa: E402
 
 LIMIT_S = 1200
 
@@ -95,25 +91,13 @@ def _try(cluster: Cluster, mutant: Mutant) -> Tried:
     _say(f"{mutant.requirement}: {mutant.what}")
     try:
         with mutant.broken(cluster):
-            wrong = mutant.survivors(run(cluster, mutant.requirement))
+            (check,) = trial.run(cluster, [mutant.requirement], limit_s=LIMIT_S).checks
+            wrong = mutant.survivors(check)
     except AiconformError as problem:
         wrong = [f"cannot be tried: {problem}"]
     seconds = time.monotonic() - began
     _say(f"  {'killed ' + ', '.join(mutant.kills) if not wrong else '; '.join(wrong)} ({seconds:.0f} s)")
     return Tried(mutant, wrong, seconds)
-
-
-def run(cluster: Cluster, requirement: str) -> CheckVerdict:
-    """Run one requirement on a cluster, as a user would."""
-    with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "run"
-        where = ["--kubeconfig", str(cluster.kubeconfig), "--image", f"probe={IMAGES['busybox'].reference}"]
-        command = [sys.executable, "-m", "aiconform", "run", requirement, *where, "--output", str(output)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
-        if not (output / "bundle" / "manifest.json").is_file():
-            raise AiconformError(f"the run of {requirement} sealed nothing", details=done.stderr.splitlines()[-10:])
-        (check,) = open_bundle(output / "bundle").verdicts.checks
-        return check
 
 
 def _table(requirements: Iterable[str], tried: list[Tried]) -> int:
@@ -122,26 +106,17 @@ def _table(requirements: Iterable[str], tried: list[Tried]) -> int:
     missing = 0
     for requirement in requirements:
         for probe in all_checks()[requirement].probes:
-            killers = [one.mutant.what for one in tried if probe.id in one.mutant.kills and not one.wrong]
+            # probes of several requirements have the same name
+            mine = [one.mutant for one in tried if one.mutant.requirement == requirement and not one.wrong]
+            killers = [mutant.what for mutant in mine if probe.id in mutant.kills]
             missing += not killers
-            mine = one_of(requirement, killers, tried, probe.id)
-            rows.append((requirement, probe.id, mine))
+            rows.append((requirement, probe.id, killers[0] if killers else "NONE"))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     sys.stdout.write("\n".join(f"{r:<{widths[0]}}  {p:<{widths[1]}}  {k}" for r, p, k in rows) + "\n\n")
     sys.stdout.write(f"{len(rows)} probes, {len(tried)} mutants, {missing} probes without a mutant that kills them\n")
     for one in bad:
         sys.stdout.write(f"not as it must be: {one.mutant.requirement}: {one.mutant.what}: {'; '.join(one.wrong)}\n")
     return 1 if bad or missing else 0
-
-
-def one_of(requirement: str, killers: list[str], tried: list[Tried], probe: str) -> str:
-    """What the table says of a probe: the first mutant of its own requirement that kills it."""
-    mine = [
-        one.mutant.what
-        for one in tried
-        if one.mutant.requirement == requirement and probe in one.mutant.kills and one.mutant.what in killers
-    ]
-    return mine[0] if mine else "NONE"
 
 
 def _say(text: str) -> None:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
+
+import trial
 
 from aiconform import catalog
-from aiconform.evidence.reader import open_bundle
 from aiconform.local import Cluster, down, up
 from aiconform.local.addons import registry
-from aiconform.local.images import IMAGES
 
 RELEASE = "1.35"
 LIMIT_S = 1800
@@ -50,12 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(cluster: Cluster, requirements: list[str], what: str, seen: dict[str, list[str]]) -> None:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
-        output = Path(scratch) / "run"
-        where = ["--kubeconfig", str(cluster.kubeconfig), "--image", f"probe={IMAGES['busybox'].reference}"]
-        command = [sys.executable, "-m", "aiconform", "run", *requirements, *where, "--output", str(output)]
-        subprocess.run(command, capture_output=True, check=False, timeout=LIMIT_S)
-        verdicts = open_bundle(output / "bundle").verdicts
+    verdicts = trial.run(cluster, requirements, limit_s=LIMIT_S)
     for check in verdicts.checks:
         seen[check.requirement].append(check.outcome)
         if check.outcome not in ("passed", "n/a"):
