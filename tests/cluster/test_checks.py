@@ -10,11 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.mutants.breaking import labelled
+from tests.mutants.secure_accelerator_access import NODE, RUNTIME_CONFIG, SETTING, obliging
 
 from aiconform.evidence.documents import CheckVerdict, Verdicts
 from aiconform.evidence.reader import open_bundle
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.cluster
 
 DRIVER = "nvidia.com/cuda.driver-version.full"
 REPLICAS = "nvidia.com/gpu.replicas"
-RUNTIME_CONFIG = "/etc/nvidia-container-runtime/config.toml"
 LIMIT_S = 400
 
 
@@ -70,17 +69,6 @@ def verify(bundle: Path, *prefix: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*prefix, sys.executable, "-m", "aiconform", "verify", str(bundle)], capture_output=True, text=True, check=False
     )
-
-
-@contextmanager
-def labelled(cluster: Cluster, node: str, key: str, value: str) -> Iterator[None]:
-    """A forged label on a node, and the true one again."""
-    true = json.loads(cluster.kubectl("get", "node", node, "-o", "json"))["metadata"]["labels"][key]
-    cluster.kubectl("label", "node", node, f"{key}={value}", "--overwrite")
-    try:
-        yield
-    finally:
-        cluster.kubectl("label", "node", node, f"{key}={true}", "--overwrite")
 
 
 @pytest.fixture(scope="module")
@@ -160,15 +148,9 @@ def test_shares_that_are_not_there_fail(local_cluster: Cluster, tmp_path: Path) 
 
 
 def test_a_runtime_that_gives_devices_to_whoever_asks_fails(local_cluster: Cluster, tmp_path: Path) -> None:
-    setting = "accept-nvidia-visible-devices-envvar-when-unprivileged"
-    change = ["sed", "-i", f"s/^{setting} = false/{setting} = true/", RUNTIME_CONFIG]
-    back = ["sed", "-i", f"s/^{setting} = true/{setting} = false/", RUNTIME_CONFIG]
-    assert local_cluster.enter("gpu-0", change).returncode == 0
-    try:
-        assert "true" in local_cluster.enter("gpu-0", ["grep", setting, RUNTIME_CONFIG]).stdout
+    with obliging(local_cluster):
+        assert "true" in local_cluster.enter(NODE, ["grep", SETTING, RUNTIME_CONFIG]).stdout
         code, verdicts = run(local_cluster, tmp_path / "run", "secure_accelerator_access")
-    finally:
-        local_cluster.enter("gpu-0", back)
     assert code == 1
     problems = failed(only(verdicts))
     assert set(problems) == {"not_granted"}
