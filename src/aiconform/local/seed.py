@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,8 @@ KEPT = 6
 """How many image sets stay in the cache; older ones go when a new one is made. What they share is there once."""
 
 START_LIMIT_S = 30.0
+
+_SCRATCH = "/tmp"  # noqa: S108 - the directory in it is ours alone; never below /run, which containerd sees empty
 
 _CONFIG = """\
 version = 3
@@ -73,7 +76,10 @@ def extend(root: Path, made: Parts, progress: Progress) -> None:
     Raises:
         LocalClusterError: containerd does not start or an archive is not what it should be.
     """
-    with tempfile.TemporaryDirectory(prefix="aiconform-") as scratch, _containerd(root, Path(scratch), made):
+    with (
+        tempfile.TemporaryDirectory(prefix="aiconform-", dir=_SCRATCH) as scratch,
+        _containerd(root, Path(scratch), made),
+    ):
         _import(made.images, Path(scratch), made, progress)
 
 
@@ -149,9 +155,10 @@ def _begin_with(place: Path, facts: set[str]) -> set[str]:
 
 @contextlib.contextmanager
 def _containerd(root: Path, scratch: Path, made: Parts) -> Iterator[None]:
-    """Run containerd without Kubernetes' part, in a mount namespace of its own."""
+    """Run containerd without Kubernetes' part, apart from the machine's mounts and its ``/run``."""
     (scratch / "config.toml").write_text(_CONFIG.format(root=root, scratch=scratch))
-    command = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", str(made.programs["containerd"])]
+    apart = [sys.executable, "-m", "aiconform.local.apart"]
+    command = ["setpriv", "--pdeathsig=KILL", *apart, str(made.programs["containerd"])]
     with (scratch / "log").open("wb") as log:
         process = subprocess.Popen([*command, "--config", str(scratch / "config.toml")], stdout=log, stderr=log)
     try:
