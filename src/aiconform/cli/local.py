@@ -28,6 +28,12 @@ K0S_DISTRIBUTION = click.option(
 K0S_PROGRAM = click.option(
     "--k0s", type=click.Path(path_type=Path), metavar="PATH", help="The binary for --distribution k0s."
 )
+CLUSTER_AUTOSCALER = click.option(
+    "--cluster-autoscaler",
+    default="",
+    metavar="PATH|IMAGE",
+    help="Scale nodes with this Cluster Autoscaler, not with Karpenter: its binary, or an image that has it.",
+)
 
 
 def k0s_program(given: Mapping[str, object]) -> Path | None:
@@ -57,12 +63,7 @@ def local() -> None:
     "--port", type=click.IntRange(0, 65535), default=0, help="Port of the API server on 127.0.0.1; 0: a free one."
 )
 @click.option("--with", "addons", default="", metavar="ADD-ONS", help="Add-ons, comma-separated, or all.")
-@click.option(
-    "--cluster-autoscaler",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Run this binary of Cluster Autoscaler, built with its provider externalgrpc, with a pool of nodes.",
-)
+@CLUSTER_AUTOSCALER
 @K0S_DISTRIBUTION
 @K0S_PROGRAM
 def up(**given: object) -> None:
@@ -70,14 +71,18 @@ def up(**given: object) -> None:
     from aiconform.cli.console import Screen
     from aiconform.cli.signals import interruptible
     from aiconform.local import up as start
-    from aiconform.local.addons import cluster_autoscaler, registry
+    from aiconform.local.addons import autoscalers, registry
+    from aiconform.local.parts import require_root
+    from aiconform.local.state import Home
 
     name, program = str(given["name"]), k0s_program(given)
-    chosen = registry.chosen(str(given["addons"]))
+    text, own = str(given["addons"]), str(given["cluster_autoscaler"])
+    chosen = registry.chosen(text)
+    require_root()
     with interruptible(), Screen(sys.stderr) as screen:
-        cluster = start(name, str(given["profile"]), screen, port=int(str(given["port"])), addons=chosen, k0s=program)
-        if isinstance(given["cluster_autoscaler"], Path):
-            cluster_autoscaler.install(cluster, given["cluster_autoscaler"], screen)
+        autoscaler = autoscalers.choose(Home.of(name), own, screen)
+        addons = autoscalers.together(chosen, autoscaler, every=text == registry.EVERY)
+        cluster = start(name, str(given["profile"]), screen, port=int(str(given["port"])), addons=addons, k0s=program)
     if not cluster.fresh:
         click.echo(f"local cluster {name} is running already", err=True)
     click.echo(f"KUBECONFIG={cluster.kubeconfig}")

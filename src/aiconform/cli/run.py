@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aiconform.cli.local import K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
+from aiconform.cli.local import CLUSTER_AUTOSCALER, K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
 from aiconform.cli.signals import interruptible, listen, undisturbed
 from aiconform.errors import UsageError
 
@@ -45,6 +45,7 @@ class _Where:
 @click.option("--profile", default="default", show_default=True, help="Profile of the local cluster.")
 @K0S_DISTRIBUTION
 @K0S_PROGRAM
+@CLUSTER_AUTOSCALER
 @click.option("--context", help="Context of the kubeconfig; the current one if absent.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="File; $KUBECONFIG or ~/.kube/config if absent.")
 @click.option("--output", type=click.Path(path_type=Path), help="Directory of this run; runs/<id> if absent.")
@@ -60,6 +61,8 @@ def run(ctx: click.Context, /, **given: object) -> None:
     """
     if given["on_local"] and (given["context"] or given["kubeconfig"]):
         raise click.UsageError("--local brings its own cluster: leave --context and --kubeconfig out")
+    if given["cluster_autoscaler"] and not given["on_local"]:
+        raise click.UsageError("--cluster-autoscaler goes with --local: nothing is installed on a cluster of yours")
     result = execute(given)
     form = given["form"]
     if isinstance(form, str):
@@ -153,17 +156,19 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
         return
     from aiconform.local import cluster as clusters
     from aiconform.local import images, start
-    from aiconform.local.addons import registry
+    from aiconform.local.addons import autoscalers, registry
     from aiconform.local.addons.arrivals import Arrivals
+    from aiconform.local.state import Home
 
     name = str(given["name"])
     owner = None if given["keep"] else os.getpid()
-    addons = registry.for_requirements(_asked(given))
+    autoscaler = autoscalers.choose(Home.of(name), str(given["cluster_autoscaler"]), screen)
+    addons = registry.for_requirements(_asked(given), autoscaler)
     cluster = start.up(name, str(given["profile"]), screen, owner_pid=owner, expected=addons, k0s=k0s_program(given))
     if not cluster.fresh:
         screen.finished(f"using the local cluster {name} that runs already")
     try:
-        with Arrivals(cluster, _lacking(cluster, addons), registry.FOR_REQUIREMENT, screen) as arrivals:
+        with Arrivals(cluster, _lacking(cluster, addons), registry.needs(autoscaler), screen) as arrivals:
             probe = {"probe": images.IMAGES["busybox"].reference}
             yield _Where(cluster.kubeconfig, None, probe, arrivals)
     finally:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from aiconform.engine import events, runner
 from aiconform.errors import LocalClusterError, UnreachableError
 from aiconform.local import cluster as clusters
 from aiconform.local import start
-from aiconform.local.addons import arrivals, installation
+from aiconform.local.addons import arrivals, cluster_autoscaler, installation
 from aiconform.local.addons.addon import Addon
 
 Act = Callable[[runner.RunOptions], None]
@@ -40,6 +40,7 @@ class Stage:
         self.k0s: Path | None = None
         self.expected: list[str] = []
         self.brought: list[str] = []
+        self.needs: Mapping[str, Sequence[str]] = {}
         self.there: set[str] = set()
         self.act: Act = lambda _options: None
         monkeypatch.setattr(runner, "run", self.run)
@@ -74,7 +75,10 @@ class Stage:
         return SimpleNamespace(fresh=self.fresh, kubeconfig=Path("local.kubeconfig"))
 
     @contextmanager
-    def arrive(self, _cluster: object, addons: Sequence[Addon], *_rest: object) -> Iterator[Stage]:
+    def arrive(
+        self, _cluster: object, addons: Sequence[Addon], needs: Mapping[str, Sequence[str]], _progress: object
+    ) -> Iterator[Stage]:
+        self.needs = needs
         self.brought = [addon.name for addon in addons]
         yield self
         self.done += ["add-ons given up"] if addons else []
@@ -116,6 +120,19 @@ def test_a_run_brings_what_its_checks_need_and_is_not_there(stage: Stage, monkey
     assert stage.options is not None
     assert stage.options.arrivals is stage
     assert stage.done[-2:] == ["add-ons given up", "down mine"]
+
+
+def test_a_cluster_autoscaler_takes_karpenters_place(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Addon("cluster-autoscaler", "given", "", (), lambda _materials: [], lambda _api: [])
+    monkeypatch.setattr(cluster_autoscaler, "given", lambda what, _progress: own if what == "image" else None)
+    invoke("--local", "cluster_autoscaling")
+    assert stage.brought == ["karpenter"]
+    invoke("--local", "cluster_autoscaling", "--cluster-autoscaler", "image")
+    assert stage.expected == stage.brought == ["cluster-autoscaler"]
+    assert stage.needs["cluster_autoscaling"] == ("cluster-autoscaler",)
+    stage.done.clear()
+    assert invoke("cluster_autoscaling", "--cluster-autoscaler", "image") == 2
+    assert stage.done == []
 
 
 def test_a_local_cluster_is_started_used_and_taken_down(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

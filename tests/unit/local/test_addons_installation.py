@@ -206,3 +206,15 @@ def test_an_image_that_a_node_refuses_is_told(tmp_path) -> None:
     with pytest.raises(LocalClusterError, match="gpu-0 does not take") as caught:
         imports.import_on(cluster, "gpu-0", [ImageFile(archive, "a:1", "d")], Notes())
     assert caught.value.details == ("no space left",)
+
+
+def test_what_its_helper_said_last_is_part_of_the_cause(cluster) -> None:
+    cluster.home.logs.mkdir()
+    (cluster.home.logs / "helper.log").write_text("first\n" + "x" * 300 + "\n\ncannot reach anybody\n")
+    with pytest.raises(LocalClusterError, match="is not ready after") as caught:
+        installation.install_one(cluster, addon(["its status"], companion_log="helper"), Notes())
+    assert caught.value.details[-1] == "helper.log: cannot reach anybody"
+    assert all(len(line) <= 240 for line in caught.value.details)
+    with pytest.raises(LocalClusterError) as caught:
+        installation.install_one(cluster, addon(["its status"], companion_log="other"), Notes())
+    assert caught.value.details == ("missing: its status",)

@@ -56,6 +56,7 @@ class Addon:
         companion: a helper of ours on the machine that the add-on works with while the cluster runs (the watcher that
             turns Node objects into nodes); entered before its objects are applied. It lives in the cluster's own
             processes and ends with them; it is left only where the installation fails.
+        companion_log: the helper's name, whose last lines say why the add-on does not become ready.
     """
 
     name: str
@@ -69,3 +70,4 @@ class Addon:
     namespaces: tuple[str, ...] = ()
     limit_s: float = 180.0
     companion: Callable[[Cluster], AbstractContextManager[object]] | None = None
+    companion_log: str = ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from aiconform.local.api import Api, ApiError
 
 _EVENTS = 4
+_LINES = 4
 _LENGTH = 240
 
 NEVER_PULLED = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"})
@@ -61,6 +63,15 @@ def warnings(events: Iterable[dict[str, Any]]) -> list[str]:
         )
         for event in bad[:_EVENTS]
     ]
+
+
+def last_words(log: Path) -> list[str]:
+    """The last lines of a log on this machine; empty where there is none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [_short(f"{log.name}: {line}") for line in lines[-_LINES:] if line.strip()]
 
 
 def _container(status: dict[str, Any]) -> str:

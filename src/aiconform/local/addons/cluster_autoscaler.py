@@ -1,55 +1,58 @@
 """Cluster Autoscaler, whose program the user gives: upstream publishes no Go module to build it from.
 
-Not among the add-ons of the registry, because nothing of it can be built here.
+Not among the add-ons of the registry, because it is one only once there is a program. It runs on the machine beside the
+cluster, with a pool of real nodes that we serve to it (:mod:`aiconform.local.pool_grpc`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import nodes, pool_grpc
+from aiconform.errors import UsageError
+from aiconform.local import image_program, nodes, pool_grpc
+from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.nvidia import RESOURCE
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster
 from aiconform.local.inspection import is_ready
 from aiconform.progress import Progress
 
+NAME = "cluster-autoscaler"
+"""Of the add-on, and of the program in images."""
+
 COMPANION = "autoscaler"
-LIMIT_S = 120.0
 _STATUS = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status"
+_HINT = "give the binary of Cluster Autoscaler, or an image that has it"
 
 
-def install(cluster: Cluster, program: Path, progress: Progress) -> None:
-    """Run Cluster Autoscaler beside a cluster, with a pool of real nodes.
+def given(what: str, progress: Progress) -> Addon:
+    """The add-on, with the program that the user gives.
 
     Args:
-        cluster: the cluster.
-        program: built with the provider ``externalgrpc`` (the official image has it too).
-        progress: told what is being waited for.
+        what: the program, built with the provider ``externalgrpc`` (official images have it), or an image with it: a
+            reference, or the path of an archive.
+        progress: told of a download.
 
     Raises:
-        LocalClusterError: a part is missing, or the pool does not come up; the details are its last words.
-        UsageError: there is no such program.
+        LocalClusterError: the package grpcio is missing, or the image cannot be read.
+        UsageError: there is no such file, or it is no program.
     """
-    if not os.access(program, os.X_OK) or not program.is_file():
-        raise UsageError(f"{program} is no program", hint="give the binary of Cluster Autoscaler")
     pool_grpc.library()
-    begun = time.monotonic()
-    nodes.accompany(cluster, COMPANION, "aiconform.local.pool_grpc", cluster.name, str(program.resolve()))
-    api = Api(cluster.kubeconfig)
-    while still := missing(api):
-        progress.update("starting Cluster Autoscaler", waiting=", ".join(still))
-        if time.monotonic() - begun > LIMIT_S:
-            log = cluster.home.logs / f"{COMPANION}.log"
-            last = log.read_text(errors="replace").splitlines()[-8:] if log.exists() else []
-            raise LocalClusterError(
-                f"Cluster Autoscaler does not come up within {LIMIT_S:.0f} s", details=[*still, *last], hint=str(log)
-            )
-        time.sleep(0.3)
-    progress.finished("Cluster Autoscaler ready", f"{time.monotonic() - begun:.1f} s")
+    program = _program(what, progress)
+    return Addon(
+        NAME,
+        f"Cluster Autoscaler of {what}",
+        "nodes with accelerators that come and go",
+        images=(),
+        objects=lambda _materials: (),
+        missing=missing,
+        limit_s=120.0,
+        companion=lambda cluster: _beside(cluster, program),
+        companion_log=COMPANION,
+    )
 
 
 def missing(api: Api) -> list[str]:
@@ -63,3 +66,25 @@ def missing(api: Api) -> list[str]:
         return ["its status of the pool"]
     ready = [node for node in made if is_ready(node) and node["status"]["allocatable"].get(RESOURCE, "0") != "0"]
     return [] if ready else ["the pool's first node"]
+
+
+def _program(what: str, progress: Progress) -> Path:
+    path = Path(what)
+    if path.is_file() and os.access(path, os.X_OK):
+        return path.resolve()
+    if not path.exists() and what.startswith((".", "/", "~")):
+        raise UsageError(f"{what}: there is no such file", hint=_HINT)
+    if path.is_dir():
+        raise UsageError(f"{what} is a directory", hint=_HINT)
+    return image_program.program(what, NAME, progress)
+
+
+@contextlib.contextmanager
+def _beside(cluster: Cluster, program: Path) -> Iterator[None]:
+    """Runs it as long as the cluster; where it does not come up it is ended."""
+    nodes.accompany(cluster, COMPANION, "aiconform.local.pool_grpc", cluster.name, str(program))
+    try:
+        yield
+    except Exception:
+        nodes.dismiss(cluster, COMPANION)
+        raise

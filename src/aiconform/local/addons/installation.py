@@ -168,9 +168,14 @@ class _Installation:
     def _failure(self, what: str, details: Sequence[str]) -> LocalClusterError:
         return LocalClusterError(
             f"{self._addon.name} {what}",
-            details=[*details, *causes.causes(self._api, self._addon.namespaces)],
+            details=[*details, *causes.causes(self._api, self._addon.namespaces), *self._said()],
             hint=f"aiconform local kubectl --name {self._cluster.name} -- get pods,events --all-namespaces",
         )
+
+    def _said(self) -> list[str]:
+        """The last words of the add-on's helper on the machine."""
+        name = self._addon.companion_log
+        return causes.last_words(self._cluster.home.logs / f"{name}.log") if name else []
 
 
 def _established(definition: dict[str, object]) -> bool:

@@ -36,6 +36,7 @@ MACHINE = "t4-1"
 LIMIT = 3
 """Accelerators that the pool may have at most."""
 
+COMPANION = "pool"
 WARM = "warm"
 """The deployment that keeps the pool's first node."""
 
@@ -192,7 +193,7 @@ def companion(cluster: Cluster) -> AbstractContextManager[object]:
     """Starts what turns its Node objects into nodes; it stays as long as the cluster."""
     from aiconform.local import nodes
 
-    nodes.accompany(cluster, "pool", "aiconform.local.pool", cluster.name)
+    nodes.accompany(cluster, COMPANION, "aiconform.local.pool", cluster.name)
     return contextlib.nullcontext()
 
 
@@ -205,4 +206,5 @@ KARPENTER = Addon(
     missing=missing,
     namespaces=(NAMESPACE,),
     companion=companion,
+    companion_log=COMPANION,
 )

@@ -41,7 +41,10 @@ FOR_REQUIREMENT: Mapping[str, tuple[str, ...]] = {
     "ai_service_metrics": ("prometheus",),
     "robust_controller": ("kuberay",),
 }
-"""What ``run --local`` brings for a requirement; what is not listed needs Kubernetes and accelerators alone."""
+"""What ``run --local`` brings for a requirement; what is not listed needs Kubernetes and accelerators alone.
+
+The user may give another autoscaler of nodes: see :func:`needs`.
+"""
 
 
 def wanted(names: Iterable[str]) -> tuple[Addon, ...]:
@@ -64,17 +67,32 @@ def wanted(names: Iterable[str]) -> tuple[Addon, ...]:
     return tuple(found.values())
 
 
+EVERY = "all"
+"""Chooses every add-on."""
+
+
 def chosen(text: str) -> tuple[Addon, ...]:
-    """The add-ons of a comma-separated list, with what they require; ``all``: every one.
+    """The add-ons of a comma-separated list, with what they require; :data:`EVERY`: every one.
 
     Raises:
         UsageError: there is none of a name.
     """
     names = [name for part in text.split(",") if (name := part.strip())]
-    return wanted(ADDONS if names == ["all"] else names)
+    return wanted(ADDONS if names == [EVERY] else names)
 
 
-def for_requirements(requirements: Iterable[str]) -> tuple[Addon, ...]:
-    """The add-ons that the checks of these requirements are tried on, in the order of :data:`ADDONS`."""
-    names = {name for requirement in requirements for name in FOR_REQUIREMENT.get(requirement, ())}
-    return wanted(name for name in ADDONS if name in names)
+def needs(autoscaler: Addon | None = KARPENTER) -> Mapping[str, tuple[str, ...]]:
+    """Add-ons by requirement, with this autoscaler of nodes; None: the cluster has one of its own."""
+    return {**FOR_REQUIREMENT, "cluster_autoscaling": (autoscaler.name,) if autoscaler else ()}
+
+
+def for_requirements(requirements: Iterable[str], autoscaler: Addon | None = KARPENTER) -> tuple[Addon, ...]:
+    """The add-ons that the checks of these requirements are tried on, in the order of :data:`ADDONS`.
+
+    Args:
+        requirements: their names.
+        autoscaler: as for :func:`needs`.
+    """
+    names = {name for requirement in requirements for name in needs(autoscaler).get(requirement, ())}
+    found = wanted(name for name in ADDONS if name in names)
+    return (*found, autoscaler) if autoscaler and autoscaler.name in names - ADDONS.keys() else found

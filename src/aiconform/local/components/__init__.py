@@ -204,6 +204,14 @@ COMPONENTS: Mapping[str, Component] = {
             "installs upstream charts as shipped",
             variables={"helm.sh/helm/v4/internal/version.version": "v4.3.1"},
         ),
+        Component(
+            "crane",
+            "github.com/google/go-containerregistry",
+            "v0.22.1",
+            _packages("github.com/google/go-containerregistry", "cmd/crane"),
+            "reads an image that the user names; built for nothing else",
+            variables={"github.com/google/go-containerregistry/cmd/crane/cmd.Version": "v0.22.1"},
+        ),
         # Add-ons, the ones most checks wait for first.
         Component(
             "prometheus-operator",
