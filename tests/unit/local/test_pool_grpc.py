@@ -91,7 +91,7 @@ def test_what_is_optional_is_not_answered(monkeypatch, done) -> None:
 
 
 def test_it_is_served(monkeypatch, done) -> None:
-    grpc = pytest.importorskip("grpc")
+    grpc = pool_grpc.library()
     server, port = pool_grpc.serve(a_cloud(monkeypatch, "accelerated-1").methods)
     service = "/clusterautoscaler.cloudprovider.v1.externalgrpc.CloudProvider"
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
