@@ -16,8 +16,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +69,55 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+@dataclass
+class Memory:
+    """Looks at an amount of memory again and again while something else goes on; use as a context manager.
+
+    Args:
+        now: tells it in bytes.
+        every_s: how often to look.
+    """
+
+    now: Callable[[], int]
+    every_s: float
+    most: int = 0
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Memory:
+        """Begin to look."""
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Look no more."""
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(self.every_s):
+            with contextlib.suppress(OSError, ValueError):  # what is looked at comes up, or goes
+                self.most = max(self.most, self.now())
+
+
+def most_of(pid: int) -> int:
+    """The most memory that a process held so far, in bytes: its own, without that of the programs it started."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
+
+
 def tool(*arguments: str) -> tuple[int, float, float]:
     """Run the tool: its exit code, seconds, and most MiB of memory it held."""
     begun = time.monotonic()
     command = [sys.executable, "-m", "aiconform", *arguments]
-    with Path(os.devnull).open("w") as nowhere, subprocess.Popen(command, stdout=nowhere) as process:
-        _pid, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, time.monotonic() - begun, used.ru_maxrss / 1024
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        subprocess.Popen(command, stdout=nowhere) as process,
+        Memory(partial(most_of, process.pid), every_s=0.1) as memory,
+    ):
+        process.wait()
+        took = time.monotonic() - begun
+    return process.returncode, took, memory.most / MIB
 
 
 def help_figure() -> Figure:
@@ -105,31 +148,6 @@ def cluster_figures() -> list[Figure]:
     return figures
 
 
-@dataclass
-class Memory:
-    """Looks at a local cluster's memory every two seconds while something else goes on; use as a context manager."""
-
-    most: int = 0
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Memory:
-        """Begin to look."""
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        """Look no more."""
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        group = Home.of(NAME).cgroup
-        while not self._over.wait(2.0):
-            with contextlib.suppress(OSError, ValueError):  # it is coming up, or going down
-                self.most = max(self.most, group.memory_bytes())
-
-
 def whole_run_figures() -> tuple[list[Figure], list[str]]:
     """Every requirement from nothing running to a sealed bundle; then verifying it."""
     say("running every requirement, from nothing running")
@@ -137,7 +155,7 @@ def whole_run_figures() -> tuple[list[Figure], list[str]]:
         output = Path(scratch) / "run"
         bundle = output / "bundle"
         begun = time.time()
-        with Memory() as memory:
+        with Memory(Home.of(NAME).cgroup.memory_bytes, every_s=2.0) as memory:
             code, _, tool_mib = tool("run", "--local", "--name", NAME, "--output", str(output))
         sealed = (bundle / "manifest.json").stat().st_mtime - begun
         verdicts = json.loads((bundle / "verdicts.json").read_bytes())
