@@ -96,7 +96,8 @@ def _try(cluster: Cluster, mutant: Mutant) -> Tried:
     except AiconformError as problem:
         wrong = [f"cannot be tried: {problem}"]
     seconds = time.monotonic() - began
-    _say(f"  {'killed ' + ', '.join(mutant.kills) if not wrong else '; '.join(wrong)} ({seconds:.0f} s)")
+    done = f"killed {', '.join(mutant.kills)}" if mutant.kills else "the check is not run"
+    _say(f"  {'; '.join(wrong) or done} ({seconds:.0f} s)")
     return Tried(mutant, wrong, seconds)
 
 

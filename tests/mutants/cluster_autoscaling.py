@@ -113,7 +113,19 @@ def _never_shrinks(cluster: Cluster) -> AbstractContextManager[None]:
     return patched(cluster, change, f"nodepool/{karpenter.NODE_POOL}")
 
 
+def _fixed(cluster: Cluster) -> AbstractContextManager[None]:
+    """A pool that may have the one node it has, and no more."""
+    change = {"spec": {"limits": {nvidia.RESOURCE: "1"}}}
+    return patched(cluster, change, f"nodepool/{karpenter.NODE_POOL}")
+
+
 MUTANTS = (
+    Mutant(
+        CHECK,
+        "the pool may not grow",
+        lambda cluster: _calm(_fixed(cluster), cluster),
+        withheld="it has 1 nodes, and 1 is its maximum",
+    ),
     Mutant(
         CHECK,
         "the pool grows for somebody else while nothing of ours asks for it",

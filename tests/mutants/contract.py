@@ -45,6 +45,7 @@ class Mutant:
         what: how it is broken, for the table: ``the scheduler of Volcano is stopped``.
         broken: breaks the cluster on entry and repairs it on exit, so that the next mutant starts from a good one.
         kills: probe id to how it must end. Other probes may end as they will, but not pass where they are listed.
+        withheld: words in the reason for which the whole check must not be run at all; no probe is killed by that.
         profile: of the local cluster that is broken.
         fresh: whether it needs a cluster of its own because it cannot be repaired.
     """
@@ -53,6 +54,7 @@ class Mutant:
     what: str
     broken: Break
     kills: Mapping[str, Kill] = field(default_factory=dict)
+    withheld: str = ""
     profile: str = "default"
     fresh: bool = False
 
@@ -60,6 +62,8 @@ class Mutant:
         """What did not end as it must, in words."""
         ended = {probe.id: probe for probe in check.probes}
         wrong: list[str] = []
+        if self.withheld and (check.outcome != "not run" or self.withheld not in check.reason):
+            wrong.append(f"{check.outcome}: {check.reason} (expected not run: {self.withheld})")
         for name, kill in self.kills.items():
             probe = ended.get(name)
             if probe is None:

@@ -212,6 +212,11 @@ MUTANTS = (
         too_big=Kill("failed", "as one or not at all"),
     ),
     _mutant(
+        "somebody takes the place that would be left while the groups wait",
+        lambda cluster: once(cluster, Seen(_waiting), applied(cluster, _thief())),
+        too_big=Kill("undecided", "somebody else takes"),
+    ),
+    _mutant(
         "Volcano's scheduler stops while a group waits",
         lambda cluster: once(cluster, Seen(_waiting), scaled_to_zero(cluster, VOLCANO, SCHEDULER)),
         room_appears=Kill("failed", "PodGroup Inqueue"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.mutants.breaking import applied, deleted, patched, scaled_to_zero
 from tests.mutants.contract import Kill, Mutant
-from tests.mutants.nodes import binds_anyway, meanwhile, ours, stops_once
+from tests.mutants.nodes import binds_anyway, meanwhile, ours, runtime, stops_once
 from tests.mutants.servers import webhook
 
 from aiconform.errors import AiconformError
@@ -165,6 +165,12 @@ def no_cpu(cluster: Cluster) -> AbstractContextManager[None]:
     return once(cluster, autoscaled("cpu-"), lambda: scaled_to_zero(cluster, "kube-system", "metrics-server"))
 
 
+def without_devices(cluster: Cluster) -> AbstractContextManager[None]:
+    """A runtime that leaves the devices out which a device plugin has given to a container."""
+    left = '[d for d in spec["linux"].get("devices") or [] if not d["path"].startswith("/dev/nvidia")]'
+    return runtime(cluster, NODE, f'spec["linux"]["devices"] = {left}')
+
+
 REFUSED = Kill("undecided", "denied the request")
 
 MUTANTS = (
@@ -191,6 +197,12 @@ MUTANTS = (
         "somebody else takes the accelerator that is left",
         others_take_it,
         {"grows": Kill("undecided", "Insufficient nvidia.com/gpu")},
+    ),
+    Mutant(
+        CHECK,
+        "the runtime leaves the devices out of containers",
+        without_devices,
+        {"grows": Kill("failed", ": none")},
     ),
     Mutant(
         CHECK,

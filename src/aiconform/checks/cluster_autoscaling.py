@@ -59,7 +59,7 @@ async def shrinks(ctx: Context) -> None:
     "a pod that no node of the pool could take brings none",
     fails_if="the pool grows all the same, or the autoscaler does not say why it did not",
     control=grows,
-    timeout_s=480,
+    timeout_s=nodepools.QUIET_TIMES * nodepools.UP_S + 300,
 )
 async def not_for_what_it_lacks(ctx: Context) -> None:
     watched = ctx.memo["watched"]

@@ -31,7 +31,7 @@ async def together(ctx: Context) -> None:
 
 @CHECK.positive(
     "plain pods of the same shape start in part where one does not fit",
-    fails_if="all of them fit, or none does: then a group that does not start shows nothing",
+    fails_if="one that has a place does not run; undecided if all fit or none does, for then a group shows nothing",
     after=together,
 )
 async def plain_in_part(ctx: Context) -> None:
@@ -43,12 +43,14 @@ async def plain_in_part(ctx: Context) -> None:
     f"a group one member too big starts none of them for {gangs.WINDOW_S} s",
     fails_if="a member is given a node, or nothing says that it is the group that does not fit",
     control=plain_in_part,
+    timeout_s=300,
 )
 async def too_big(ctx: Context) -> None:
     arena = ctx.memo["arena"]
     ctx.memo["groups"] = groups = await gangs.hand_over(ctx, arena)
     await gangs.refused(ctx, arena, groups, expected="says that the group as a whole does not fit")
     await gangs.none_starts(ctx, arena, groups, ctx.memo["fillers"])
+    await gangs.still_fit(ctx, arena)
     await gangs.refused(ctx, arena, groups, expected="still says so")
 
 
@@ -66,7 +68,11 @@ async def room_appears(ctx: Context) -> None:
     await ctx.show([group.handle for group in groups])
 
 
-@CHECK.recovery("what the groups held is free again", fails_if="less fits than before they ran", after=room_appears)
+@CHECK.recovery(
+    "what the groups held is free again",
+    fails_if="plain pods do not run in it; undecided if fewer fit than before, for others may have taken it",
+    after=room_appears,
+)
 async def given_back(ctx: Context) -> None:
     arena = ctx.memo["arena"]
     await gangs.removed(ctx, ctx.memo["groups"])

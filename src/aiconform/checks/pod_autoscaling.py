@@ -11,6 +11,7 @@ CHECK = Check(
     holds=autoscale.holds,
     limits=(
         "The metric is the queue of a small server of our own, which is told its length; no model is served.",
+        "Both replicas go to one node, which needs two accelerators; replicas on several nodes are not tried.",
         "Replicas ask for accelerators by their device plugin; replicas with resource claims are not tried.",
         "How fast an autoscaler should be is not judged: only what it does in the end.",
     ),
@@ -33,7 +34,7 @@ async def answered(ctx: Context) -> None:
 
 @CHECK.positive(
     "a longer queue brings a second replica, which runs with an accelerator of its own",
-    fails_if="it stays one replica, the second does not run, or no event names the metric",
+    fails_if="it stays one replica, the second does not run or finds no device, or no event names the metric",
     after=answered,
     timeout_s=600,
 )

@@ -126,7 +126,8 @@ class Context(Asking):
     ) -> Objects:
         """Watch for a whole window in which the condition must not be met; returns the objects at its end.
 
-        There must be something to look at, at the start and at the end: an empty selection proves nothing.
+        There must be something to look at, at the start and at the end: an empty selection proves nothing. At the end
+        everything is read once more: a watch that tells nothing may have broken off unnoticed.
 
         Raises:
             StopProbe: the condition was met (failed), or there was nothing to look at (undecided).
@@ -137,11 +138,19 @@ class Context(Asking):
         if state.outcome in ("met", "wrong"):
             self._note(expected, f"{state.observed} after {took:.1f} s", "failed", figures=state.figures)
             raise StopProbe
-        if state.outcome != "waiting" or not seen.objects or took < during_s - 0.01:
+        objects = seen.objects
+        if state.outcome == "waiting" and objects:
+            wanted, checked = self._selected(target, condition)
+            objects, _ = await self._api.list(wanted.kind, wanted.namespace, labels=wanted.labels, fields=wanted.fields)
+            state = checked(objects)
+            if state.outcome in ("met", "wrong"):
+                self._note(expected, f"{state.observed}, at the end of {took:.1f} s", "failed", figures=state.figures)
+                raise StopProbe
+        if state.outcome != "waiting" or not objects or took < during_s - 0.01:
             self._note(expected, state.observed, "undecided", "nothing to look at for the whole window")
             raise StopProbe
         self._note(expected, f"{state.observed}, for {took:.0f} s", "passed", figures=state.figures, window_s=during_s)
-        return seen.objects
+        return objects
 
     async def poll(self, sample: Sample, *, expected: str, within_s: float, every_s: float = 1.0) -> State:
         """Ask again and again until a sample is met; for what cannot be watched.
@@ -229,16 +238,22 @@ class Context(Asking):
     async def _watch(
         self, target: waits.Target | Handle | Handles, condition: waits.Condition, expected: str, limit_s: float
     ) -> waits.WaitEnd:
-        wanted = [target] if isinstance(target, Handle) else target
-        if isinstance(wanted, list):
-            condition = _only(wanted, condition)
-            wanted = self._target(wanted)
+        wanted, checked = self._selected(target, condition)
         start = self._lane.now
 
         def tell(observed: str) -> None:
             self.tell(expected, observed, self._lane.now - start, limit_s)
 
-        return await waits.watch(self._api, wanted, condition, limit=start + limit_s, waiting_for=expected, tell=tell)
+        return await waits.watch(self._api, wanted, checked, limit=start + limit_s, waiting_for=expected, tell=tell)
+
+    def _selected(
+        self, target: waits.Target | Handle | Handles, condition: waits.Condition
+    ) -> tuple[waits.Target, waits.Condition]:
+        """What to ask for, and the condition on exactly the objects that are meant."""
+        wanted = [target] if isinstance(target, Handle) else target
+        if isinstance(wanted, list):
+            return self._target(wanted), _only(wanted, condition)
+        return wanted, condition
 
     def _target(self, handles: Handles) -> waits.Target:
         first = handles[0]

@@ -6,6 +6,7 @@ a group is told by the labels that platforms put on them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -119,10 +120,11 @@ def _maximum(limits: Mapping[str, Any], resource: str, per_node: int) -> int | N
 
 
 def _groups(nodes: list[Obj], status: Obj | None) -> Iterable[NodePool]:
-    groups = _told(status)
-    for label, mine in sorted(_labelled(nodes).items()):
+    labelled = _labelled(nodes)
+    groups = [(group, _label_of(str(group.get("name", "")), labelled)) for group in _told(status)]
+    for label, mine in sorted(labelled.items()):
         resource, per_node = _offered(mine)
-        fitting = [group for group in groups if label[1] in str(group.get("name", ""))]
+        fitting = [group for group, whose in groups if whose == label]
         if not resource or not fitting:
             continue
         health = [group.get("health") or {} for group in fitting]
@@ -141,6 +143,12 @@ def _groups(nodes: list[Obj], status: Obj | None) -> Iterable[NodePool]:
             stuck=_stuck(mine, per_node, minimum, maximum),
             simulated=_simulated(mine),
         )
+
+
+def _label_of(group: str, labels: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """The label whose value is a part of a group's name between its separators; the longest, if several are."""
+    parts = [label for label in labels if re.search(rf"(?<![a-z0-9]){re.escape(label[1])}(?![a-z0-9])", group, re.I)]
+    return max(parts, key=lambda label: (len(label[1]), label), default=None)
 
 
 def _told(status: Obj | None) -> list[Obj]:

@@ -127,19 +127,29 @@ class TestStarts:
         assert starts(seen).outcome == "blocked"
 
 
-class TestInPart:
+class TestPlainPods:
+    """Beside the groups: one that does not fit, and as many as do."""
+
     refused = pod(PLAIN, refused="1 Insufficient nvidia.com/gpu")
     placed = runs("01", group=PLAIN)
 
     def test_all_but_one(self) -> None:
-        assert gang.in_part([self.placed, self.refused, runs("01")]).outcome == "met"
+        assert gang.in_part(2)([self.placed, self.refused, runs("01")]).outcome == "met"
 
-    def test_one_that_the_scheduler_has_not_spoken_on(self) -> None:
-        assert gang.in_part([self.placed, pod(PLAIN)]).outcome == "waiting"
+    @pytest.mark.parametrize("seen", [[placed, pod(PLAIN)], [refused], [placed]])
+    def test_one_that_is_not_there_or_not_spoken_on_is_waited_for(self, seen: list[Obj]) -> None:
+        assert gang.in_part(2)(seen).outcome == "waiting"
 
     @pytest.mark.parametrize("seen", [[placed, placed], [refused, refused]])
     def test_another_room_than_was_made_says_nothing(self, seen: list[Obj]) -> None:
-        assert gang.in_part(seen).outcome == "blocked"
+        state = gang.in_part(2)(seen)
+        assert (state.outcome, gang.TAKEN in state.observed) == ("blocked", True)
+
+    def test_those_that_would_fit_still_do(self) -> None:
+        assert gang.still_fit(1)([self.placed, runs("01")]).outcome == "met"
+        assert gang.still_fit(2)([self.placed]).outcome == "waiting"
+        state = gang.still_fit(1)([self.refused])
+        assert (state.outcome, gang.TAKEN in state.observed) == ("blocked", True)
 
 
 def test_a_room_is_full_with_all_its_pods() -> None:

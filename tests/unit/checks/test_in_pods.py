@@ -114,3 +114,10 @@ def test_a_queue_can_be_told_its_length(server: int) -> None:
 def requests(port: int) -> int:
     line = next(line for line in text_of(port, "/metrics").splitlines() if line.startswith("inference_requests_total{"))
     return int(line.split()[-1])
+
+
+def test_device_nodes_are_told_by_their_numbers(server: int) -> None:
+    assert json.loads(text_of(server, "/devices?like=/dev/nul[l]")) == {"devices": ["1:3"]}
+    assert json.loads(text_of(server, "/devices?like=/dev/n*l*"))["devices"].count("1:3") == 1
+    assert json.loads(text_of(server, "/devices?like=/etc/passw[d]")) == {"devices": []}
+    assert json.loads(text_of(server, "/devices?like=/nowhere/*")) == {"devices": []}

@@ -60,6 +60,12 @@ def test_patience_is_for_clouds() -> None:
     assert Watched(pool(simulated="of ours"), 1).down_s == nodepools.SIMULATED_S < nodepools.DOWN_S
 
 
+def test_nothing_is_watched_for_longer_than_it_takes_to_come() -> None:
+    assert Watched(pool(), 1).quiet_s == nodepools.QUIET_S
+    assert Watched(pool(), 1, came_after_s=301).quiet_s == 452
+    assert Watched(pool(simulated="of ours"), 1, came_after_s=5).quiet_s == nodepools.QUIET_SIMULATED_S
+
+
 @pytest.mark.parametrize(
     "shut",
     [
@@ -118,6 +124,7 @@ def test_only_the_pool_s_own_autoscaler_is_taken_at_its_word() -> None:
     told = (event("karpenter", "Nominated"), event("cluster-autoscaler", "TriggeredScaleUp", legacy=True))
     scheduler = event("default-scheduler", "FailedScheduling")
     assert anyio.run(words, *told, scheduler) == ["karpenter: Nominated: so"]
+    assert anyio.run(words, event("eks-auto-mode/compute", "Nominated")) == ["eks-auto-mode/compute: Nominated: so"]
     by_the_other = partial(words, *told, scheduler, autoscaler="Cluster Autoscaler", reasons=nodepools.ACTED)
     assert anyio.run(by_the_other) == ["cluster-autoscaler: TriggeredScaleUp: so"]
 

@@ -84,6 +84,20 @@ def test_groups_of_cluster_autoscaler_are_matched_by_their_nodes_labels() -> Non
     assert found.stuck == ""
 
 
+def test_a_group_is_told_from_others_whose_names_begin_alike() -> None:
+    label = "kubernetes.azure.com/agentpool"
+    nodes = [node("a", (label, "gpu")), node("b", (label, "gpu2")), node("c", (label, "gpu2-spot"))]
+    told = status(group("aks-gpu-1-vmss", 1, 1), group("aks-gpu2-2-vmss", 0, 5), group("aks-gpu2-spot-3-vmss", 0, 7))
+    found = {pool.name: (pool.minimum, pool.maximum) for pool in nodepools.gather(nodes, [], told)}
+    assert found == {"gpu": (1, 1), "gpu2": (0, 5), "gpu2-spot": (0, 7)}
+
+
+def test_a_group_in_several_zones_is_one_pool() -> None:
+    nodes = [node("a", ("kops.k8s.io/instancegroup", "gpus"))]
+    (found,) = nodepools.gather(nodes, [], status(group("gpus.a.example.com", 1, 2), group("gpus.b.example.com", 0, 2)))
+    assert (found.minimum, found.maximum) == (1, 4)
+
+
 def test_a_group_of_fixed_size_is_stuck() -> None:
     nodes = [node("a", ("eks.amazonaws.com/nodegroup", "gpus"))]
     (found,) = nodepools.gather(nodes, [], status(group("eks-gpus-12", 1, 1)))

@@ -269,6 +269,27 @@ def test_never_fails_where_it_happens(tmp_path: Path) -> None:
     assert "bound to worker-1" in verdict.probes[0].observations[0].observed
 
 
+@pytest.mark.parametrize(("happens", "outcome"), [(bind, "failed"), (None, "undecided")])
+def test_what_a_silent_watch_keeps_back_is_seen_at_the_end(
+    tmp_path: Path, happens: Callable[[dict], None] | None, outcome: str
+) -> None:
+    run = Recorded(tmp_path, check_of(never_bound(0.3)))
+
+    def behind_the_watch(request: RawRequest, answer: RawAnswer) -> RawAnswer:
+        if request.method == "GET" and request.path.endswith("/pods") and ("watch", "true") not in request.query:
+            for path, found in list(run.api.objects.items()):
+                if found["kind"] == "Pod" and happens:
+                    happens(found)
+                elif found["kind"] == "Pod":
+                    del run.api.objects[path]
+        return answer
+
+    run.api.wrong = behind_the_watch
+    verdict = run.live()
+    assert verdict.outcome == outcome, verdict
+    assert run.replay(run.bundle(verdict)) == verdict
+
+
 def test_never_needs_something_to_look_at(tmp_path: Path) -> None:
     run = Recorded(tmp_path, check_of(never_bound(0.2)))
     run.api.wrong = changed(items=[])

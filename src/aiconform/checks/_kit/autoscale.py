@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from aiconform.catalog import accelerators as vendors
 from aiconform.checks._kit import pods, workloads
 from aiconform.checks._kit.workloads import Workload
 from aiconform.engine import AcceleratorNode, Context, Facts, Handle, State, Unmet, kinds, needs
@@ -75,6 +76,26 @@ async def running(ctx: Context, workload: Workload, chosen: AcceleratorNode, num
     target = workloads.pods_of(ctx, workload)
     found = await ctx.until(target, ready, expected=expected, within_s=120)
     return [pod["metadata"]["name"] for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+
+async def hold_their_own(ctx: Context, chosen: AcceleratorNode, names: list[str]) -> None:
+    """Each pod finds one device in its container, and where devices are not shared, each another.
+
+    What a pod asks for and a node promises says nothing of what arrives: only the container knows.
+    """
+    kind = vendors.by_resource(chosen.resource)
+    expected = f"each of {len(names)} containers finds one device" + (" of its own" if needs.exclusive(chosen) else "")
+    if kind is None:
+        raise ctx.undecided(expected, "not looked", f"it is not known what devices {chosen.resource} brings")
+    held: dict[str, list[str]] = {}
+    for name in names:
+        path = kinds.POD.path(ctx.namespace, f"{name}:{workloads.PORT}", "proxy")
+        answer = await ctx.get(f"{path}/devices", query={"like": kind.device_glob})
+        held[name] = [str(number) for number in answer.get("devices") or ()]
+    numbers = [number for found in held.values() for number in found]
+    apart = len(set(numbers)) == len(names) or not needs.exclusive(chosen)
+    observed = "; ".join(f"{name}: {', '.join(found) or 'none'}" for name, found in held.items())
+    ctx.expect(expected, observed, ok=all(len(found) == 1 for found in held.values()) and apart)
 
 
 def is_ready(pod: Obj) -> bool:

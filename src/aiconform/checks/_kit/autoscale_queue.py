@@ -122,6 +122,7 @@ async def grow(ctx: Context, made: Scaled) -> None:
         within_s=300,
     )
     pods = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
+    await autoscale.hold_their_own(ctx, made.node, pods)
     settled = f"the autoscaler sees {MAXIMUM} replicas, and they are ready"
     await watched.until(autoscale_watch.wants(MAXIMUM), expected=settled, within_s=60)
     await autoscale.told_by_event(ctx, made, MAXIMUM, QUEUE)

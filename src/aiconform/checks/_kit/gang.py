@@ -13,7 +13,7 @@ from aiconform.engine import Condition, Context, Handle, State, kinds
 
 Obj = dict[str, Any]
 
-HOLD_S = 6
+HOLD_S = 10
 """How long a member runs: long enough for all to be there, whatever the node needs to start them."""
 
 
@@ -181,18 +181,40 @@ class Starts:
         return f"{words}: {number} pods pending, none bound" if number else f"{words}: no pod made"
 
 
-def in_part(seen: list[Obj]) -> State:
-    """A condition on all pods in the room: of the plain ones one is refused a place, and the others run."""
-    objects = _of(seen, PLAIN)
-    bound = [found for found in objects if found["spec"].get("nodeName")]
-    refused = [message for found in objects if (message := pods.unschedulable_message(found))]
-    text = f"{len(bound)} of {len(objects)} plain pods were given a node"
-    if len(bound) + len(refused) < len(objects):
-        return State("waiting", text)
-    if len(bound) != len(objects) - 1:
-        return State("blocked", f"{text}: somebody else takes or leaves room on the node")
-    state = pods.running(bound)
-    return State("met", f"{text}; one was refused: {refused[0]}") if state.outcome == "met" else state
+def in_part(members: int) -> Condition:
+    """A condition on all pods in the room: of so many plain ones one is refused a place, and the others run."""
+
+    def condition(seen: list[Obj]) -> State:
+        objects = _of(seen, PLAIN)
+        bound = [found for found in objects if found["spec"].get("nodeName")]
+        refused = [message for found in objects if (message := pods.unschedulable_message(found))]
+        text = f"{len(bound)} of {len(objects)} plain pods were given a node"
+        if len(objects) != members or len(bound) + len(refused) < members:
+            return State("waiting", text)
+        if len(bound) != members - 1:
+            return State("blocked", f"{text}: {TAKEN}")
+        state = pods.running(bound)
+        return State("met", f"{text}; one was refused: {refused[0]}") if state.outcome == "met" else state
+
+    return condition
+
+
+def still_fit(number: int) -> Condition:
+    """A condition on all pods in the room: so many plain ones find a place and run."""
+
+    def condition(seen: list[Obj]) -> State:
+        objects = _of(seen, PLAIN)
+        refused = [message for found in objects if (message := pods.unschedulable_message(found))]
+        if refused:
+            return State("blocked", f"{len(refused)} of {number} plain pods found no place: {TAKEN}: {refused[0]}")
+        if len(objects) != number:
+            return State("waiting", f"{len(objects)} of {number} plain pods are there")
+        return pods.running(objects)
+
+    return condition
+
+
+TAKEN = "somebody else takes or leaves room on the node"
 
 
 def filled(number: int) -> Condition:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from aiconform.checks._kit import gang, gang_kueue, gang_room, gang_volcano
+from aiconform.checks._kit import gang, gang_kueue, gang_room, gang_volcano, pods
 from aiconform.checks._kit.gang import GangSystem, Group
 from aiconform.checks._kit.gang_room import Room
 from aiconform.checks._kit.gang_tally import Tally
@@ -67,6 +67,8 @@ async def opened(ctx: Context) -> Arena:
     handles = await gang_room.fill(ctx, room, room.slots)
     expected = f"the scheduler has spoken on {len(handles)} plain pods, which show how much room there is"
     placed, _ = await gang_room.settled(ctx, handles, expected=expected)
+    if placed:  # so that the image is on the node: members that wait for it would not run at the same time
+        await ctx.until(placed, pods.running, expected="those with a place run", within_s=180)
     await gang_room.leave(ctx, room, handles)
     words = ", ".join(system.words for system in ready)
     expected = f"room for a group of two of each system: {words}"
@@ -115,7 +117,7 @@ async def plain_in_part(ctx: Context, arena: Arena) -> None:
     """As many plain pods as a group has members: all but one run. Then they go."""
     handles = await gang_room.fill(ctx, arena.room, arena.members, gang_room.PLAIN)
     expected = f"{arena.members - 1} of {arena.members} plain pods run, one does not fit"
-    await _until(ctx, arena, gang.in_part, {}, expected=expected, within_s=60)
+    await _until(ctx, arena, gang.in_part(arena.members), {}, expected=expected, within_s=60)
     await ctx.show(handles)
     await gang_room.leave(ctx, arena.room, handles)
 
@@ -139,6 +141,18 @@ async def none_starts(ctx: Context, arena: Arena, groups: Sequence[Group], fille
         for words, observed in starts.in_part().items():
             ctx.expect(f"{words} starts the group as one or not at all", observed, ok=False)
         raise
+
+
+async def still_fit(ctx: Context, arena: Arena) -> None:
+    """While the groups wait, as many plain pods as would fit find a place and run: the room was there all the time.
+
+    A pod of somebody else in it would keep any scheduler from starting a group in part.
+    """
+    number = arena.members - 1
+    handles = await gang_room.fill(ctx, arena.room, number, gang_room.PLAIN)
+    expected = f"{number} of {arena.members} would have fitted: so many plain pods run beside the groups that wait"
+    await _until(ctx, arena, gang.still_fit(number), {}, expected=expected, within_s=60)
+    await gang_room.leave(ctx, arena.room, handles)
 
 
 async def removed(ctx: Context, groups: Sequence[Group]) -> None:

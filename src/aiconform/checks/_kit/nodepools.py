@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,9 @@ SIMULATED_S = 120
 """The same where accelerators are simulated, so that no machine has to be found and booted."""
 QUIET_S = 180
 QUIET_SIMULATED_S = 30
-"""How long no node may come once the autoscaler has said that none will: longer than it takes to bring one."""
+QUIET_TIMES = 1.5
+"""How long no node may come, at least, once the autoscaler has said that none will: that much longer than one took that
+was asked for, and for these seconds."""
 HOLD_S = 7200
 UNKNOWN = "aiconform.dev/offered-nowhere"
 """An extended resource that no node and no pool has."""
@@ -39,8 +42,9 @@ def grows(facts: Facts) -> Unmet | None:
         return Unmet("undecided", f"cannot tell whether nodes are scaled automatically: {'; '.join(facts.gaps)}")
     return Unmet(
         "not run",
-        "no autoscaler of nodes with accelerators tells of itself: neither by NodePools of karpenter.sh/v1 nor by "
-        "Cluster Autoscaler's status; on a platform without one the requirement does not apply",
+        "no autoscaler tells of nodes with accelerators: neither by NodePools of karpenter.sh/v1 nor by groups in "
+        "Cluster Autoscaler's status that have nodes now, known by their labels; on a platform without an autoscaler "
+        "the requirement does not apply",
     )
 
 
@@ -63,12 +67,14 @@ class Watched:
 
     Attributes:
         baseline: uid by name of the nodes that were there at first.
+        came_after_s: how long the node took that was asked for.
         points: seconds since the run began, and nodes that could take a pod.
     """
 
     pool: NodePool
     per_node: int
     baseline: dict[str, str] = field(default_factory=dict)
+    came_after_s: float = 0.0
     points: list[tuple[float, float]] = field(default_factory=list)
 
     @property
@@ -84,7 +90,8 @@ class Watched:
     @property
     def quiet_s(self) -> float:
         """How long to watch that no node comes."""
-        return QUIET_SIMULATED_S if self.pool.simulated else QUIET_S
+        least = QUIET_SIMULATED_S if self.pool.simulated else QUIET_S
+        return float(max(least, math.ceil(QUIET_TIMES * self.came_after_s)))
 
     @property
     def target(self) -> Target:
@@ -136,8 +143,12 @@ async def pod(ctx: Context, hint: str, pool: NodePool, resources: Mapping[str, s
     spec["nodeSelector"] = dict([pool.label])
     known = {taint["key"] for taint in spec["tolerations"]}
     spec["tolerations"] += [{"key": key, "operator": "Exists"} for key in pool.taints if key not in known]
-    manifest["metadata"]["annotations"] = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    manifest["metadata"]["annotations"] = dict(_STAYS)
     return Probing(await ctx.create(manifest), run)
+
+
+_STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+"""By these, autoscalers leave a pod where it is: else they may tidy up a node that is watched."""
 
 
 async def words(
@@ -158,7 +169,8 @@ ACTED = ("Nominated", "TriggeredScaleUp")
 """Reasons of events by which Karpenter and Cluster Autoscaler say that a node will come for a pod."""
 REFUSED = ("FailedScheduling", "NotTriggerScaleUp")
 """Those by which they say that none will."""
-_REPORTERS = {KARPENTER: "karpenter", CLUSTER_AUTOSCALER: "cluster-autoscaler"}
+_REPORTERS = {KARPENTER: ("karpenter", "eks-auto-mode/compute"), CLUSTER_AUTOSCALER: ("cluster-autoscaler",)}
+"""How their events begin to name them; EKS Auto Mode runs Karpenter under a name of its own."""
 _PLAIN_STATUS = "Status condition transitioned"
 
 

@@ -23,7 +23,8 @@ async def fill(ctx: Context, pool: NodePool) -> Watched:
     """Give every node of the pool a pod that takes its accelerators; a pool without nodes gets its first so."""
     watched = Watched(pool, pool.per_node or 1)
     share = {pool.resource: str(watched.per_node)}
-    keepers = range(1, max(len(pool.nodes), 1) + 1)
+    there = await ctx.list(kinds.NODE, labels=dict([pool.label]))
+    keepers = range(1, max(len(there), 1) + 1)
     made = [(await nodepools.pod(ctx, f"keeper-{number}", pool, share)).handle for number in keepers]
     found = await ctx.until(
         made,
@@ -33,13 +34,19 @@ async def fill(ctx: Context, pool: NodePool) -> Watched:
     )
     await ctx.show(made)
     nodes = await ctx.list(kinds.NODE, labels=dict([pool.label]))
+    if not there and len(nodes) == 1:  # only now it is known what a node of the pool is
+        watched.per_node = watched.offered(nodes[0])
     watched.baseline = {node["metadata"]["name"]: node["metadata"]["uid"] for node in nodes}
     watched.note(ctx, nodes)
     where = [str(pod["spec"].get("nodeName")) for pod in found]
     state = nodepools.all_offer(watched, nodes)
+    expected = f"one such pod on each of the pool's nodes, and each node offers {watched.per_node} {pool.resource}"
+    observed = f"pods on {', '.join(sorted(where))}; {state.observed}"
+    if len(nodes) > len(keepers):
+        raise ctx.undecided(expected, observed, "the pool grew meanwhile, or pods of others hold accelerators of it")
     ctx.expect(
-        f"one such pod on each of the pool's nodes, and each node offers {watched.per_node} {pool.resource}",
-        f"pods on {', '.join(sorted(where))}; {state.observed}",
+        expected,
+        observed,
         ok=sorted(where) == sorted(watched.baseline) and state.outcome == "met",
         figures={"autoscaler": pool.autoscaler, "bounds": pool.bounds, "nodes": str(len(nodes))},
     )
@@ -101,6 +108,7 @@ async def new_node(ctx: Context, watched: Watched) -> Obj:
         ok=len(new) == 1,
         figures={"pending to node Ready with accelerators": f"{ctx.now - begun:.1f} s"},
     )
+    watched.came_after_s = ctx.now - begun
     return new[0]
 
 
@@ -148,7 +156,7 @@ async def _told(ctx: Context, watched: Watched, pod: Handle, reasons: Sequence[s
 
 
 async def back_to_baseline(ctx: Context, watched: Watched, node: Obj) -> None:
-    """Wait until the pool is exactly the nodes it was; the new one's end is the autoscaler's doing."""
+    """Wait until the pool is exactly the nodes it was; what the autoscaler says of the new one is shown."""
     begun = ctx.now
 
     def back(nodes: Sequence[Obj]) -> State:
@@ -180,6 +188,10 @@ async def back_to_baseline(ctx: Context, watched: Watched, node: Obj) -> None:
 async def ask_for_what_it_lacks(ctx: Context, watched: Watched) -> Handle:
     """Create a pod that asks for accelerators and for a resource that nothing offers."""
     pool = watched.pool
+    left = watched.new(await ctx.list(kinds.NODE, labels=dict([pool.label])))
+    if left:
+        names = ", ".join(map(_name, left))
+        raise ctx.undecided("the pool is as it was at first", f"{names} is there still", "a node of before did not go")
     share = {pool.resource: str(watched.per_node), nodepools.UNKNOWN: "1"}
     refused = (await nodepools.pod(ctx, "impossible", pool, share)).handle
     await ctx.until(

@@ -110,6 +110,7 @@ CASES = (
     _case("too_big", "/workloads", says("QuotaReserved", "True", "Admitted"), "Workload"),
     _case("too_big", "/pods", members(bound, of="volcano", but_first=True), "starts the group as one or not at all"),
     _case("too_big", "/pods", members(pending, of="filler"), "keep the room scarce", "undecided"),
+    _case("too_big", "/pods", members(refused, of="plain"), "somebody else", "undecided"),
     _case("room_appears", "/podgroups", phase("Inqueue"), "PodGroup Inqueue"),
     _case("room_appears", "/pods", members(refused, of="kueue", but_first=True), "started in part"),
     _case("given_back", "/pods", members(refused, of="filler", but_first=True), "does not fit", "undecided"),

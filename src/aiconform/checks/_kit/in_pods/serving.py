@@ -1,18 +1,22 @@
 """Answers like an inference server: every path is served, requests are counted, a queue can be told its length.
 
 Usage: serving.py NAME PORT. ``/metrics`` in the Prometheus text format; ``/healthz``; ``/set?queue=N``; ``/hide``,
-after which the queue is not told until it is set again; and ``/burn?seconds=N``, which keeps a CPU busy. Everything
-else, by any method, is an inference request and says who served it and what arrived.
+after which the queue is not told until it is set again; ``/burn?seconds=N``, which keeps a CPU busy; and
+``/devices?like=PATTERN``, which lists device nodes. Everything else, by any method, is an inference request and says
+who served it and what arrived.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
@@ -94,6 +98,8 @@ class Handler(BaseHTTPRequestHandler):
         elif parts.path == "/burn":
             threading.Thread(target=burn, args=(float(asked["seconds"]),), daemon=True).start()
             self.send(json.dumps({"burning_s": float(asked["seconds"])}), "application/json")
+        elif parts.path == "/devices":
+            self.send(json.dumps({"devices": devices(asked["like"])}), "application/json")
         else:
             self.send(json.dumps(self.inference(parts.path, body)), "application/json")
             self.counters.served(time.monotonic() - began)
@@ -133,6 +139,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+def devices(pattern: str) -> list[str]:
+    """The numbers of the character devices whose paths match, as ``major:minor`` in hexadecimal."""
+    there = [path.stat() for path in Path("/").glob(pattern.lstrip("/"))]
+    numbers = [found.st_rdev for found in there if stat.S_ISCHR(found.st_mode)]
+    return sorted(f"{os.major(number):x}:{os.minor(number):x}" for number in numbers)
 
 
 def burn(seconds: float) -> None:
