@@ -229,7 +229,7 @@ MUTANTS = (
         CHECK,
         "a worker that has lost its head does not join the next one",
         never_joining,
-        {"head_replaced": Kill("failed", "Ray counts the nodes")},
+        {"head_replaced": Kill("failed", ("Ray counts the nodes", "1 of 2 pods ready"))},
     ),
     Mutant(
         CHECK,
