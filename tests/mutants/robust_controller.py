@@ -42,6 +42,12 @@ def edit(obj, request):
     return "spec.workerGroupSpecs[1]: not here" if len(set(names)) < len(names) else None
 """
 
+_KEEPING = f"""
+def edit(obj, request):
+    if obj["metadata"]["name"].startswith("job-"):
+        obj["metadata"].setdefault("finalizers", []).append("{_FINALIZER}")
+"""
+
 _ONCE = f"""if container == "ray-worker":
             if os.path.exists("{_MARKER}"): spec["process"]["args"] = ["sleep", "86400"]
             open("{_MARKER}", "w").close()"""
@@ -116,19 +122,23 @@ def never_joining(cluster: Cluster) -> Iterator[None]:
 
 
 @contextmanager
-def kept(cluster: Cluster, path: str, prefix: str) -> Iterator[None]:
-    """Somebody who holds on to objects of our namespaces: of this kind, whose names begin so."""
+def kept_jobs(cluster: Cluster) -> Iterator[None]:
+    """Somebody who holds on to our jobs from the moment they are made: a moment later they may be gone."""
+    path = "/apis/ray.io/v1/rayjobs"
+    with webhook(cluster, _KEEPING, "ray.io", ["rayjobs"], "CREATE"):
+        try:
+            yield
+        finally:
+            _let_go(cluster.api, path, "job-")
 
-    def found(api: Api) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = api.get(path)["items"]
-        return [
-            item
-            for item in items
-            if item["metadata"]["namespace"].startswith("aiconform-") and item["metadata"]["name"].startswith(prefix)
-        ]
+
+@contextmanager
+def kept_pods(cluster: Cluster) -> Iterator[None]:
+    """Somebody who holds on to the pods of our clusters."""
+    path = f"/api/v1/pods?labelSelector={_MEMBER}"
 
     def hold(api: Api, ended: threading.Event) -> None:
-        for item in found(api):
+        for item in _of_runs(api, path, "ray-"):
             if not item["metadata"].get("deletionTimestamp") and not ended.is_set():
                 _finalizers(api, path, item, [*_others(item), _FINALIZER])
 
@@ -136,8 +146,18 @@ def kept(cluster: Cluster, path: str, prefix: str) -> Iterator[None]:
         try:
             yield
         finally:
-            for item in found(cluster.api):
-                _finalizers(cluster.api, path, item, _others(item))
+            _let_go(cluster.api, path, "ray-")
+
+
+def _of_runs(api: Api, path: str, prefix: str) -> list[dict[str, Any]]:
+    """Objects of this kind in namespaces of runs, whose names begin so."""
+    found = [item for item in api.get(path)["items"] if item["metadata"]["namespace"].startswith("aiconform-")]
+    return [item for item in found if item["metadata"]["name"].startswith(prefix)]
+
+
+def _let_go(api: Api, path: str, prefix: str) -> None:
+    for item in _of_runs(api, path, prefix):
+        _finalizers(api, path, item, _others(item))
 
 
 def _others(item: dict[str, Any]) -> list[str]:
@@ -234,13 +254,13 @@ MUTANTS = (
     Mutant(
         CHECK,
         "somebody holds on to what the operator has let go",
-        lambda cluster: kept(cluster, "/apis/ray.io/v1/rayjobs", "job-"),
+        kept_jobs,
         {"finalized": Kill("failed", "still there")},
     ),
     Mutant(
         CHECK,
         "a cluster's pods outlive it",
-        lambda cluster: kept(cluster, f"/api/v1/pods?labelSelector={_MEMBER}", "ray-"),
+        kept_pods,
         {"removed": Kill("failed", "still there")},
     ),
 )
