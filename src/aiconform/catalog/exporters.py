@@ -47,6 +47,11 @@ class Exporter:
     host: str
     optional: Mapping[str, Metric] = field(default_factory=dict)
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """The labels by which a device is known; others tell who used it, or where it was scraped."""
+        return frozenset({self.identity, self.model, self.address, self.driver, self.host})
+
 
 DCGM: Final = Exporter(
     apps=(

@@ -32,7 +32,7 @@ async def serving(ctx: Context) -> None:
 
 @CHECK.negative(
     "nothing is collected before there is a ServiceMonitor",
-    fails_if="Prometheus has a series of its job already",
+    fails_if="Prometheus has a series of its job already, or one of its pod under another job",
     control=serving,
 )
 async def unmonitored(ctx: Context) -> None:
@@ -53,7 +53,7 @@ async def discovered(ctx: Context) -> None:
 
 @CHECK.positive(
     "37 requests are counted as exactly 37",
-    fails_if="counter or histogram settle on another number",
+    fails_if="counter or histogram settle on another number, or the histogram has lost its buckets",
     after=discovered,
 )
 async def counted(ctx: Context) -> None:
@@ -67,7 +67,7 @@ async def queue_followed(ctx: Context) -> None:
 
 @CHECK.negative(
     "a service without a ServiceMonitor stays unseen, though it is asked",
-    fails_if="Prometheus has a series of its job",
+    fails_if="Prometheus has a series of its job, or one of its pod under another job",
     control=counted,
 )
 async def unwatched(ctx: Context) -> None:

@@ -36,7 +36,7 @@ async def claim_allocated(ctx: Context) -> None:
 @CHECK.positive("two claims get two devices", fails_if="both claims are given the same device", after=claim_allocated)
 async def distinct(ctx: Context) -> None:
     first = ctx.memo["first"]
-    second = await claims.granted(ctx, await claims.claiming_pod(ctx, "second"))
+    second = ctx.memo["second"] = await claims.granted(ctx, await claims.claiming_pod(ctx, "second"))
     ctx.expect(
         "another device",
         second.device,
@@ -51,6 +51,9 @@ async def distinct(ctx: Context) -> None:
     control=claim_allocated,
 )
 async def unsatisfiable(ctx: Context) -> None:
+    if second := ctx.memo.get("second"):  # so that a device is free, and only the selector stands in the way
+        await ctx.delete(second.pod.handle)
+        await ctx.until_gone(second.claim, within_s=120)
     pod = await claims.claiming_pod(ctx, "impossible", expression="false")
     await ctx.until(pod.handle, pods.refused_for("cannot allocate"), expected="the scheduler says why", within_s=60)
     await ctx.never(pod.handle, pods.started, expected="no node for 15 s", during_s=15)

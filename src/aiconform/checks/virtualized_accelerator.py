@@ -16,7 +16,7 @@ CHECK = Check(
 
 @CHECK.positive(
     "as many pods as virtual devices run, each on one that says it is virtual",
-    fails_if="a pod does not start, its health command fails, or its device names a physical product",
+    fails_if="a pod does not start, its health command fails, or its device is another's or names a physical product",
     timeout_s=300,
 )
 async def virtual_devices(ctx: Context) -> None:
@@ -26,6 +26,8 @@ async def virtual_devices(ctx: Context) -> None:
     )
     holders = await sharing.fill(ctx, node, node.allocatable)
     sharing.healthy(ctx, holders.reports)
+    found = sharing.uuids(ctx, holders.reports)
+    ctx.expect("every pod has another device", ", ".join(found), ok=len(set(found)) == len(found))
     products = [seen.one("product") for seen in holders.reports]
     ctx.expect(
         "every pod's device names a virtual product",

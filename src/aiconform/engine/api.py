@@ -70,11 +70,20 @@ class Api:
         Raises:
             UndecidableError: on anything but text in UTF-8 with status 200.
         """
+        found, _ = await self.page(path, query=query, accept=accept)
+        return found
+
+    async def page(self, path: str, *, query: tuple[tuple[str, str], ...] = (), accept: str) -> tuple[str, str]:
+        """The text at a path, and the content type that it says it has.
+
+        Raises:
+            UndecidableError: on anything but text in UTF-8 with status 200.
+        """
         answer = await self._settled(Ask("GET", path, query, accept))
         if answer.status != 200:
             raise _refusal(answer, f"GET {path}")
         try:
-            return answer.body.decode()
+            return answer.body.decode(), answer.content_type
         except UnicodeDecodeError as problem:
             raise UnusableError(f"GET {path}: the answer is no text") from problem
 

@@ -140,3 +140,7 @@ class Asking:
     async def text(self, path: str, *, query: Mapping[str, str] | None = None, accept: str = TEXT) -> str:
         """The text at a path, such as a pod's metrics through the API server's proxy."""
         return await self._api.text(path, query=tuple((query or {}).items()), accept=accept)
+
+    async def page(self, path: str, *, accept: str) -> tuple[str, str]:
+        """The text at a path, and the content type that it says it has."""
+        return await self._api.page(path, accept=accept)

@@ -22,32 +22,44 @@ DCGM_FI_DEV_FB_FREE{gpu="1",UUID="GPU-B"} 15360
 """
 
 
+OPEN, PLAIN = "application/openmetrics-text; version=1.0.0; charset=utf-8", "text/plain; version=0.0.4"
+
+
 def page(**values: float) -> Device:
     return Device("GPU-A", {}, {f"DCGM_FI_DEV_{name}": value for name, value in values.items()})
 
 
 def test_devices_with_their_values_and_labels() -> None:
-    found = parse(TEXT, DCGM)
+    found = parse(TEXT, PLAIN, DCGM)
     assert (found.format, sorted(found.devices), found.nameless) == ("Prometheus text", ["GPU-A", "GPU-B"], 0)
     assert describe(found.devices["GPU-A"], DCGM) == "97 %, 1024 of 15360 MiB; modelName Tesla T4"
     assert all(complete(device, DCGM) for device in found.devices.values())
 
 
-def test_openmetrics_by_its_end() -> None:
-    assert parse(TEXT + "# EOF\n", DCGM).format == "OpenMetrics"
+def test_a_page_is_in_the_format_that_it_says_it_is_in() -> None:
+    assert parse(TEXT + "# EOF\n", OPEN, DCGM).format == "OpenMetrics"
+    assert parse(TEXT + "# EOF\n", PLAIN, DCGM).format == "Prometheus text"
+    with pytest.raises(ValueError, match="EOF"):
+        parse(TEXT, OPEN, DCGM)
+
+
+def test_a_series_twice_is_no_page() -> None:
+    twice = TEXT + 'DCGM_FI_DEV_GPU_UTIL{gpu="9",UUID="GPU-C"} 1\nDCGM_FI_DEV_GPU_UTIL{UUID="GPU-C",gpu="9"} 2\n'
+    with pytest.raises(ValueError, match="DCGM_FI_DEV_GPU_UTIL is there twice"):
+        parse(twice, PLAIN, DCGM)
 
 
 def test_series_without_an_id_are_counted_and_are_no_device() -> None:
-    found = parse('DCGM_FI_DEV_GPU_UTIL{gpu="0"} 1\nDCGM_FI_DEV_GPU_UTIL{gpu="1",UUID=""} 1\n', DCGM)
+    found = parse('DCGM_FI_DEV_GPU_UTIL{gpu="0"} 1\nDCGM_FI_DEV_GPU_UTIL{gpu="1",UUID=""} 1\n', PLAIN, DCGM)
     assert (dict(found.devices), found.nameless) == ({}, 2)
 
 
 def test_two_devices_under_one_id_are_one() -> None:
-    assert sorted(parse(TEXT.replace("GPU-B", "GPU-A"), DCGM).devices) == ["GPU-A"]
+    assert sorted(parse(TEXT.replace("GPU-B", "GPU-A"), PLAIN, DCGM).devices) == ["GPU-A"]
 
 
 def test_help_lines_alone_are_no_metric() -> None:
-    assert not parse("\n".join(line for line in TEXT.splitlines() if line.startswith("#")) + "\n", DCGM).devices
+    assert not parse("\n".join(line for line in TEXT.splitlines() if line.startswith("#")) + "\n", PLAIN, DCGM).devices
 
 
 @pytest.mark.parametrize(
@@ -62,7 +74,7 @@ def test_help_lines_alone_are_no_metric() -> None:
 )
 def test_what_is_not_in_the_format_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse(text, DCGM)
+        parse(text, OPEN if text.endswith("# EOF\n") else PLAIN, DCGM)
 
 
 @pytest.mark.parametrize(
@@ -84,5 +96,5 @@ def test_a_device_without_sane_utilisation_and_memory_is_not_complete(device: De
 def test_a_cut_page_of_openmetrics_is_not_complete() -> None:
     """Without its end it is read as the older format, in which nothing says that it is whole."""
     whole = TEXT + "# EOF\n"
-    cut = parse(whole[: whole.index("# TYPE DCGM_FI_DEV_FB_FREE")], DCGM)
+    cut = parse(whole[: whole.index("# TYPE DCGM_FI_DEV_FB_FREE")], PLAIN, DCGM)
     assert not any(complete(device, DCGM) for device in cut.devices.values())

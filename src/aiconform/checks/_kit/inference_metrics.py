@@ -38,9 +38,16 @@ class Service:
         """Name of its Service."""
         return self.workload.service.name
 
-    def of_pod(self, metric: str) -> str:
-        """The query for a metric of its pod, under its job."""
-        return f'{metric}{{job="{self.job}",namespace="{self.workload.service.namespace}",pod="{self.pod}"}}'
+    def of_pod(self, metric: str, **labels: str) -> str:
+        """The query for a metric of its pod, under its job, with further labels."""
+        wanted = {"job": self.job, "namespace": self.workload.service.namespace, "pod": self.pod, **labels}
+        chosen = ",".join(f'{key}="{value}"' for key, value in wanted.items())
+        return f"{metric}{{{chosen}}}"
+
+    @property
+    def anywhere(self) -> str:
+        """The query for whatever is known of it: of its job, or of its pod under any job."""
+        return f'{{job="{self.job}"}} or {{__name__=~"inference_.+",pod="{self.pod}"}}'
 
 
 async def service(ctx: Context, hint: str) -> Service:
@@ -96,9 +103,9 @@ def monitor_for(ctx: Context, monitoring: Monitoring, made: Service) -> Obj:
 
 
 async def never_collected(ctx: Context, monitoring: Monitoring, made: Service) -> None:
-    """For a whole window Prometheus has no series of its job, while the pod serves its metrics."""
-    look = prometheus.absent(ctx, monitoring, f'{{job="{made.job}"}}')
-    await ctx.hold(look, expected=f'no series of {{job="{made.job}"}} for {WINDOW_S} s', during_s=WINDOW_S)
+    """For a whole window Prometheus has no series of its job or its pod, while the pod serves its metrics."""
+    look = prometheus.absent(ctx, monitoring, made.anywhere)
+    await ctx.hold(look, expected=f"no series of {made.anywhere} for {WINDOW_S} s", during_s=WINDOW_S)
     said = await own_metrics(ctx, made)
     ctx.expect("meanwhile the pod serves its metrics", f"{REQUESTS} {_number(said)}", ok=REQUESTS in said)
 
@@ -155,11 +162,15 @@ async def count(ctx: Context, monitoring: Monitoring, made: Service, *, waves: S
         look = prometheus.equal(ctx, monitoring, query, total, points=points, never_more=True)
         await ctx.poll(look, expected=f"Prometheus has exactly {total}", within_s=COLLECTED_S, every_s=0.5)
     await ctx.hold(look, expected=f"it stays {total} for {SETTLED_S} s", during_s=SETTLED_S)
-    durations = await prometheus.query(ctx, monitoring, made.of_pod(f"{DURATION}_count"))
+    parts = {"_count": made.of_pod(f"{DURATION}_count"), "+Inf bucket": made.of_pod(f"{DURATION}_bucket", le="+Inf")}
+    durations = {name: await prometheus.query(ctx, monitoring, query) for name, query in parts.items()}
+    said = {name: [one.value for one in found] for name, found in durations.items()}
     ctx.expect(
-        f"the histogram of durations has counted {total}",
-        ", ".join(f"{one.value:g}" for one in durations) or "nothing",
-        ok=[one.value for one in durations] == [total],
+        f"the histogram of durations has counted {total}, and its buckets are there",
+        "; ".join(
+            f"{name}: {', '.join(f'{value:g}' for value in values) or 'nothing'}" for name, values in said.items()
+        ),
+        ok=all(values == [total] for values in said.values()),
         figures={
             "requests counted": f"{total} of {total}",
             "95 % took at most": await _quantile(ctx, monitoring, made),

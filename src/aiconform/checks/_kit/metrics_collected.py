@@ -112,6 +112,7 @@ async def collected(ctx: Context, monitoring: Monitoring, doors: Sequence[Door])
         for device in [seen.devices.get(one.labels.get(doors[0].exporter.identity, ""))]
         if device is not None
         for label, value in device.labels.items()
+        if label in doors[0].exporter.labels
         if one.labels.get(label) != value and one.labels.get(f"exported_{label}") != value
     }
     jobs = sorted({one.labels.get("job", "") for one in seen.samples})

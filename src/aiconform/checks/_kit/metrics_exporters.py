@@ -15,7 +15,8 @@ from aiconform.engine import AcceleratorNode, Context, kinds
 
 Obj = dict[str, Any]
 
-ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+OPENMETRICS = "application/openmetrics-text"
+ACCEPT = f"{OPENMETRICS};version=1.0.0,text/plain;version=0.0.4;q=0.5"
 Parser = Callable[[str], Iterable[Metric]]
 _APP_LABELS = ("app.kubernetes.io/name", "app", "k8s-app")
 
@@ -118,30 +119,35 @@ async def read(ctx: Context, door: Door) -> Page:
         StopProbe: it is not in the format that it says it is in (failed).
         UndecidableError: no page came.
     """
-    text = await ctx.text(door.path, accept=ACCEPT)
+    text, content_type = await ctx.page(door.path, accept=ACCEPT)
     try:
-        return parse(text, door.exporter)
+        return parse(text, content_type, door.exporter)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as problem:
         ctx.expect(f"the page of {door.pod} is valid", f"{type(problem).__name__}: {problem}", ok=False)
         raise
 
 
-def parse(text: str, exporter: Exporter) -> Page:
-    """A page in OpenMetrics, which ends as that demands, or in the older text format of Prometheus.
+def parse(text: str, content_type: str, exporter: Exporter) -> Page:
+    """A page in OpenMetrics if it says so, else in the older text format of Prometheus.
 
     Raises:
-        ValueError: or another error of Prometheus' own parser, if it is in neither.
+        ValueError: or another error of Prometheus' own parser, if it is not in that format, or has a series twice.
     """
-    openmetrics = text.rstrip("\n").endswith("# EOF")
+    openmetrics = content_type.partition(";")[0].strip().lower() == OPENMETRICS
     parser: Parser = parse_openmetrics if openmetrics else parse_text
     wanted = {exporter.utilization.name, exporter.memory_used.name, exporter.memory_free.name}
     wanted |= {metric.name for metric in exporter.optional.values()}
     labels: dict[str, Mapping[str, str]] = {}
     values: dict[str, dict[str, float]] = {}
     nameless = 0
+    seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
     for sample in (sample for family in parser(text) for sample in family.samples):
         if sample.name not in wanted:
             continue
+        series = (sample.name, frozenset(sample.labels.items()))
+        if series in seen:
+            raise ValueError(f"{sample.name} is there twice with the same labels")
+        seen.add(series)
         identity = sample.labels.get(exporter.identity, "")
         nameless += not identity
         labels.setdefault(identity, sample.labels)

@@ -24,6 +24,7 @@ CASES = (
     Case(InText(f"{METRICS}/discovered", QUERY, '"namespace":"[^"]*"', '"namespace":"other"'), "of namespace other"),
     Case(InText(f"{METRICS}/counted", QUERY, '"37"', '"38"'), "38"),
     Case(InText(f"{METRICS}/counted", QUERY, '"7"', '"8"'), "8"),
+    Case(InText(f"{METRICS}/counted", QUERY, r'("le":"\+Inf".*?)"37"', r'\1"36"'), "+Inf bucket: 36"),
     Case(InText(f"{METRICS}/counted", PAGE, "_total{(.*)} 37", "_total{\\1} 36"), "the pod itself has counted 37 36"),
     Case(InLogs(f"{METRICS}/counted", '"200": 7', '"200": 6, "500": 1'), "6 times 200; 1 times 500"),
     Case(InText(f"{METRICS}/queue_followed", PAGE, "_depth{(.*)} 11", "_depth{\\1} 12"), "the pod itself says 11 12"),

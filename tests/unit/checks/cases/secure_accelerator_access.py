@@ -15,7 +15,13 @@ HELD_NUMBER = next(
     if (check.requirement, probe.id) == ("secure_accelerator_access", "granted")
     and seen.expected == "exactly 1 device node"
 )
-
+HELD_UUID = next(
+    seen.observed
+    for check in golden("default").verdicts.checks
+    for probe in check.probes
+    for seen in probe.observations
+    if (check.requirement, probe.id, seen.expected) == ("secure_accelerator_access", "granted", "one UUID")
+)
 
 CASES = (
     Case(InLogs(f"{SECURE}/granted", "devices=1", "devices=2"), "2: /dev/nvidia"),
@@ -25,6 +31,7 @@ CASES = (
     Case(InLogs(f"{SECURE}/another", "Operation not permitted", "No such device or address"), "other's: mknod made"),
     Case(InLogs(f"{SECURE}/another", "proc=.*", f"proc={HELD_NUMBER}"), "device numbers found"),
     Case(InLogs(f"{SECURE}/another", "sysfs=absent", "sysfs=opened"), "opened"),
+    Case(InLogs(f"{SECURE}/another", "by_name=.*", f"by_name={HELD_UUID}"), "names it"),
     Case(InJson(f"{SECURE}/over_request", "/pods", bound), "was given node"),
     Case(InJson(f"{SECURE}/released", "/pods", pending), "is Pending"),
     Case(InLogs(f"{SECURE}/released", "devices=1", "devices=2"), "2"),
