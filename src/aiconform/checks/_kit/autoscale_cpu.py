@@ -121,6 +121,10 @@ async def _second(ctx: Context, made: Scaled) -> str:
     """The name of the pod beside the one that was there before."""
 
     def two(objects: list[Obj]) -> State:
+        others = [found for found in objects if found["metadata"]["name"] != ctx.memo["burning"]]
+        given = pods.started(others)
+        if given.outcome == "met":  # the node's kubelet refuses such a pod, and another is made in its place
+            return State("wrong", given.observed)
         names = ", ".join(found["metadata"]["name"] for found in objects)
         return State("met" if len(objects) == MAXIMUM else "waiting", f"{len(objects)} pods: {names}")
 

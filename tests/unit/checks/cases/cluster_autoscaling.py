@@ -31,6 +31,19 @@ def made_anew(node: Obj) -> None:
     node["metadata"]["uid"] = "another-" + node["metadata"]["uid"]
 
 
+def once_more(edit: Callable[[Obj], None]) -> Callable[[Obj], None]:
+    """A change from the second time on that an object is seen."""
+    seen: list[str] = []
+
+    def edited(obj: Obj) -> None:
+        name = obj["metadata"]["name"]
+        if name in seen:
+            edit(obj)
+        seen.append(name)
+
+    return edited
+
+
 def elsewhere(pod: Obj) -> None:
     if pod.get("spec", {}).get("nodeName"):
         pod["spec"]["nodeName"] = "gpu-0"
@@ -49,6 +62,7 @@ CASES = (
     Case(InLogs(f"{SCALING}/grows", "devices=1", "devices=2"), "2 device(s)"),
     Case(InJson(f"{SCALING}/shrinks", "/nodes", made_anew), "lost"),
     Case(InJson(f"{SCALING}/shrinks", "/nodes", tainted("ToBeDeletedByClusterAutoscaler")), "lost"),
-    Case(InJson(f"{SCALING}/not_for_what_it_lacks", "/nodes", made_anew), "came:"),
+    Case(InJson(f"{SCALING}/not_for_what_it_lacks", "/nodes", once_more(made_anew)), "came:"),
+    Case(InJson(f"{SCALING}/not_for_what_it_lacks", "/nodes", made_anew), "is there still", "undecided"),
     Case(InJson(f"{SCALING}/not_for_what_it_lacks", "/pods", bound), "was given node"),
 )
