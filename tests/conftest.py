@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # how fast this machine is just now is not what is tested
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(optionalhook=True)
