@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 
 from aiconform.catalog.exporters import DCGM
 from aiconform.checks._kit.metrics_devices import complete, describe
-from aiconform.checks._kit.metrics_exporters import parse
+from aiconform.checks._kit.metrics_exporters import OPENMETRICS, parse
 from aiconform.local import pypi
 from aiconform.local.accelerators.devices import DRIVER_VERSION
 from aiconform.local.addons import accelerator_exporter, registry
@@ -74,7 +74,7 @@ def served(nvml: ModuleType, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_page_is_what_the_check_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = parse(served(bindings(), monkeypatch), DCGM)
+    page = parse(served(bindings(), monkeypatch), OPENMETRICS, DCGM)
     assert page.format == "OpenMetrics"
     assert describe(page.devices["GPU-1"], DCGM) == (
         "83 %, 2048 of 10240 MiB, 61 °C, 68.5 W; modelName Tesla T4, pci_bus_id 00000000:01:00.0, "
@@ -84,7 +84,7 @@ def test_the_page_is_what_the_check_asks_for(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_field_that_the_device_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = parse(served(bindings(power=NVMLError(3)), monkeypatch), DCGM)
+    page = parse(served(bindings(power=NVMLError(3)), monkeypatch), OPENMETRICS, DCGM)
     assert sorted(page.devices) == ["GPU-0", "GPU-1"]
     assert "DCGM_FI_DEV_POWER_USAGE" not in page.devices["GPU-0"].values
 
