@@ -40,7 +40,7 @@ def program(image: str, name: str, progress: Progress) -> Path:
     archive = Path(image) if Path(image).is_file() else None
     progress.update(f"reading the image {image}")
     digest = _digest_of(archive) if archive else _resolved(crane, image)
-    target = cache.directory() / "programs" / f"{name}-{digest[:12]}"
+    target = cache.directory() / "programs" / f"{name}-{digest}"  # whole: it is run as root
 
     def produce(place: Path) -> None:
         source = _STANDARD if archive else f"{_repository(image)}@sha256:{digest}"

@@ -16,6 +16,8 @@ Obj = dict[str, Any]
 HOLD_S = 10
 """How long a member runs: long enough for all to be there, whatever the node needs to start them."""
 
+TAKEN = "somebody else takes or leaves room on the node"
+
 
 @dataclass(frozen=True)
 class Group:
@@ -201,27 +203,20 @@ def in_part(members: int) -> Condition:
 
 def still_fit(number: int) -> Condition:
     """A condition on all pods in the room: so many plain ones find a place and run."""
+    fit = filled(number, PLAIN)
 
     def condition(seen: list[Obj]) -> State:
-        objects = _of(seen, PLAIN)
-        refused = [message for found in objects if (message := pods.unschedulable_message(found))]
-        if refused:
-            return State("blocked", f"{len(refused)} of {number} plain pods found no place: {TAKEN}: {refused[0]}")
-        if len(objects) != number:
-            return State("waiting", f"{len(objects)} of {number} plain pods are there")
-        return pods.running(objects)
+        state = fit(seen)
+        return State("blocked", f"{TAKEN}: {state.observed}") if state.outcome == "blocked" else state
 
     return condition
 
 
-TAKEN = "somebody else takes or leaves room on the node"
-
-
-def filled(number: int) -> Condition:
-    """A condition on all pods in the room: so many plain ones run that fill it."""
+def filled(number: int, role: str = FILLER) -> Condition:
+    """A condition on all pods in the room: so many plain ones run, of those that fill it unless others are meant."""
 
     def condition(seen: list[Obj]) -> State:
-        objects = _of(seen, FILLER)
+        objects = _of(seen, role)
         if len(objects) != number:
             return State("waiting", f"{len(objects)} of {number} plain pods are there")
         return pods.running(objects)
