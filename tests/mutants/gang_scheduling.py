@@ -16,7 +16,7 @@ from tests.mutants.nodes import binds_anyway, meanwhile
 from aiconform.local import Cluster
 from aiconform.local.addons import kueue, volcano
 from aiconform.local.api import Api
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 NODE, RESOURCE = "gpu-1", "nvidia.com/gpu"
 VOLCANO, KUEUE = volcano.NAMESPACE, kueue.NAMESPACE

@@ -155,9 +155,10 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
         yield _Where(path if isinstance(path, Path) else None, context, {})
         return
     from aiconform.local import cluster as clusters
-    from aiconform.local import images, start
+    from aiconform.local import start
     from aiconform.local.addons import autoscalers, registry
     from aiconform.local.addons.arrivals import Arrivals
+    from aiconform.local.images import table
     from aiconform.local.state import Home
 
     name = str(given["name"])
@@ -169,7 +170,7 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
         screen.finished(f"using the local cluster {name} that runs already")
     try:
         with Arrivals(cluster, _lacking(cluster, addons), registry.needs(autoscaler), screen) as arrivals:
-            probe = {"probe": images.IMAGES["busybox"].reference}
+            probe = {"probe": table.IMAGES["busybox"].reference}
             yield _Where(cluster.kubeconfig, None, probe, arrivals)
     finally:
         if given["keep"] or not cluster.fresh:

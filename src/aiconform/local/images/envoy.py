@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aiconform.local.oci import Entry
-from aiconform.local.pypi import packages
+from aiconform.local.images.oci import Entry
+from aiconform.local.programs.pypi import packages
 from aiconform.progress import Progress
 
 VERSION = "1.37.0"

@@ -10,7 +10,6 @@ import hashlib
 import platform
 import re
 import shutil
-import stat
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,13 +17,12 @@ from pathlib import Path
 
 from aiconform.errors import LocalClusterError
 from aiconform.local import cache
-from aiconform.local.oci import Entry
 from aiconform.progress import Progress
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The running Python's version, for which packages are chosen."""
 
-PINS = Path(__file__).with_name("wheels")
+PINS = Path(__file__).parents[1] / "wheels"
 
 
 def packages(name: str, progress: Progress, *, without: Sequence[str] = (), at: str = "") -> Path:
@@ -105,23 +103,6 @@ def precompile(directory: Path, at: str) -> None:
     )
     if not any(directory.rglob("*.pyc")):
         raise LocalClusterError("cannot compile Python files", details=done.stdout.splitlines()[-5:])
-
-
-def entries(directory: Path, at: str) -> list[Entry]:
-    """The files of a directory as files of an image.
-
-    Args:
-        directory: on this machine.
-        at: where it is in the image.
-    """
-    found: list[Entry] = []
-    for path in sorted(directory.rglob("*")):
-        place = f"{at}/{path.relative_to(directory)}"
-        if path.is_symlink():
-            found.append(Entry(place, link=str(path.readlink())))
-        elif path.is_file():
-            found.append(Entry(place, source=path, mode=0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644))
-    return found
 
 
 def _version(name: str, pins: str) -> str:

@@ -11,8 +11,8 @@ import os
 import stat
 from pathlib import Path
 
-from aiconform.local import cgroups, kernel
-from aiconform.local.launch import INSIDE, Launch
+from aiconform.local.node import cgroups, kernel
+from aiconform.local.node.launch import INSIDE, Launch
 
 OVERLAID = ("/etc", "/var", "/opt")
 

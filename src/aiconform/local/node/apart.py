@@ -1,4 +1,4 @@
-"""Runs a program that writes to ``/run`` apart from the machine's: ``python -m aiconform.local.apart PROGRAM...``.
+"""Runs a program that writes to ``/run`` apart from the machine's: ``python -m aiconform.local.node.apart PROGRAM...``.
 
 containerd makes its default state directory there even when it is told to use another.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from aiconform.local import kernel
+from aiconform.local.node import kernel
 
 
 def main(command: list[str]) -> None:

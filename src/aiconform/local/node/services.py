@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiconform.local.launch import INSIDE, Service
+from aiconform.local.node.launch import INSIDE, Service
 
 LOG_BYTES = 8 * 1024 * 1024
 """A log file that grows beyond this is renamed to ``.1``, over the one before; two are kept."""

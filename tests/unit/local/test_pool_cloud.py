@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import nodes, pool_grpc
+from aiconform.local import nodes
+from aiconform.local.pool import cloud as clouds
+from aiconform.local.pool.wire import Message, encode
 from aiconform.local.state import ClusterState, NodeState
-from aiconform.local.wire import Message, encode
 
 
 @pytest.fixture
@@ -20,16 +21,16 @@ def done(monkeypatch) -> list[str]:
     return seen
 
 
-def a_cloud(monkeypatch, *late: str, retired: tuple[str, ...] = ()) -> pool_grpc.Cloud:
+def a_cloud(monkeypatch, *late: str, retired: tuple[str, ...] = ()) -> clouds.Cloud:
     encoded = b"k8s\0" + encode({1: b"type", 2: b"a node"})
-    monkeypatch.setattr(pool_grpc, "Api", lambda _: SimpleNamespace(encoded=lambda _path, _thing: encoded))
+    monkeypatch.setattr(clouds, "Api", lambda _: SimpleNamespace(encoded=lambda _path, _thing: encoded))
     places = tuple(NodeState(name, index, late=True, pool="grpc") for index, name in enumerate(late, 1))
     state = ClusterState("try", "default", 1, "boot", 1.0, (NodeState("control", 0), *places), retired=retired)
     home = SimpleNamespace(read=lambda: state)
-    return pool_grpc.Cloud(SimpleNamespace(kubeconfig="", home=home))  # type: ignore[arg-type]
+    return clouds.Cloud(SimpleNamespace(kubeconfig="", home=home))  # type: ignore[arg-type]
 
 
-def ask(cloud: pool_grpc.Cloud, method: str, data: bytes = b"") -> Message:
+def ask(cloud: clouds.Cloud, method: str, data: bytes = b"") -> Message:
     return Message(cloud.methods[method](Message(data)))
 
 
@@ -57,7 +58,7 @@ def test_growing_gives_new_names_and_goes_on_after_old_ones(monkeypatch, done) -
     assert sorted(done) == [f"add accelerated-{n} aiconform-pool://accelerated-{n}" for n in (3, 4)]
     assert ask(cloud, "NodeGroupTargetSize").number(1) == 3
     told = {one.text(1): Message(one.raw(2)).number(1) for one in ask(cloud, "NodeGroupNodes").messages(1)}
-    assert told == {f"aiconform-pool://accelerated-{n}": pool_grpc.RUNNING for n in (2, 3, 4)}
+    assert told == {f"aiconform-pool://accelerated-{n}": clouds.RUNNING for n in (2, 3, 4)}
 
 
 def test_a_node_that_does_not_come_is_not_counted(monkeypatch, done) -> None:
@@ -81,9 +82,9 @@ def test_shrinking_removes_the_node_named_and_no_other(monkeypatch, done) -> Non
 
 def test_a_template_is_the_node_without_its_envelope(monkeypatch, done) -> None:
     assert ask(a_cloud(monkeypatch), "NodeGroupTemplateNodeInfo").raw(2) == b"a node"
-    spec = pool_grpc.template()
+    spec = clouds.template()
     assert spec["status"]["allocatable"]["nvidia.com/gpu"] == "1"
-    assert spec["metadata"]["labels"][pool_grpc.GPU_LABEL] == "true"
+    assert spec["metadata"]["labels"][clouds.GPU_LABEL] == "true"
 
 
 def test_what_is_optional_is_not_answered(monkeypatch, done) -> None:
@@ -91,8 +92,8 @@ def test_what_is_optional_is_not_answered(monkeypatch, done) -> None:
 
 
 def test_it_is_served(monkeypatch, done) -> None:
-    grpc = pool_grpc.library()
-    server, port = pool_grpc.serve(a_cloud(monkeypatch, "accelerated-1").methods)
+    grpc = clouds.library()
+    server, port = clouds.serve(a_cloud(monkeypatch, "accelerated-1").methods)
     service = "/clusterautoscaler.cloudprovider.v1.externalgrpc.CloudProvider"
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         assert Message(channel.unary_unary(f"{service}/NodeGroupTargetSize")(b"", timeout=10)).number(1) == 1

@@ -1,4 +1,4 @@
-"""Ends once the API server answers that it is ready: ``python -m aiconform.local.wait_api``.
+"""Ends once the API server answers that it is ready: ``python -m aiconform.local.node.wait_api``.
 
 Runs on the control node; other nodes start their kubelets when the file it leaves is there.
 """
@@ -10,7 +10,7 @@ import ssl
 import time
 from pathlib import Path
 
-from aiconform.local.launch import API_READY, INSIDE
+from aiconform.local.node.launch import API_READY, INSIDE
 
 
 def _ready(context: ssl.SSLContext) -> bool:

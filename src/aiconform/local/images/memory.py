@@ -15,7 +15,7 @@ from pathlib import Path
 from aiconform.local import cache
 from aiconform.local.state import write_atomically
 
-_DIRECTORY = Path(__file__).parent
+_DIRECTORY = Path(__file__).parents[1]
 
 
 def recall(name: str, facts: Iterable[str]) -> Path | None:
@@ -44,7 +44,7 @@ def _note(name: str, facts: Iterable[str]) -> Path:
 
 @remembered
 def _program() -> str:
-    """Digest of all that makes images: this package, and the Python that runs it."""
+    """Digest of all that makes images: the package of local clusters, and the Python that runs it."""
     digest = hashlib.sha256(f"{sys.version} {sys.base_prefix}".encode())
     for file in sorted(_DIRECTORY.rglob("*")):
         if file.suffix in (".py", ".txt"):

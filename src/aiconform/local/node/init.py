@@ -1,4 +1,4 @@
-"""The first process of a node: ``python -m aiconform.local.node_init LAUNCH_FILE CLUSTER_NODE_DIRECTORY``.
+"""The first process of a node: ``python -m aiconform.local.node.init LAUNCH_FILE CLUSTER_NODE_DIRECTORY``.
 
 Started by the supervisor, with a pipe as standard input (``network`` arrives on it once the node has one; its end
 means that the supervisor is gone) and one as standard output (the node's process id is written to it).
@@ -15,9 +15,9 @@ import socket
 import sys
 from pathlib import Path
 
-from aiconform.local import cgroups, kernel, node_files
-from aiconform.local.launch import INSIDE, NETWORK_READY, Launch
-from aiconform.local.services import Keeper
+from aiconform.local.node import cgroups, files, kernel
+from aiconform.local.node.launch import INSIDE, NETWORK_READY, Launch
+from aiconform.local.node.services import Keeper
 
 NAMESPACES = (
     kernel.CLONE_NEWNS
@@ -61,7 +61,7 @@ def _be_first_process(launch: Launch, hierarchies: tuple[cgroups.Hierarchy, ...]
     kernel.set_parent_death_signal(signal.SIGKILL, 0)  # the parent is outside this process namespace: 0
     kernel.name_process("aiconform-node")
     socket.sethostname(launch.hostname)
-    node_files.prepare(launch, hierarchies)
+    files.prepare(launch, hierarchies)
     for directory in ("done", "shared"):
         (Path(INSIDE) / directory).mkdir(parents=True, exist_ok=True)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")  # of this network namespace

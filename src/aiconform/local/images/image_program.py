@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import build, cache
-from aiconform.local.oci import ARCHITECTURES
+from aiconform.local import cache
+from aiconform.local.images.oci import ARCHITECTURES
+from aiconform.local.programs import build
 from aiconform.progress import Progress
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import cache, pypi
+from aiconform.local import cache
+from aiconform.local.programs import pypi
 from aiconform.progress import Progress
 
 

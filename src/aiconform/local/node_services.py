@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from aiconform.local import kernel
 from aiconform.local.controlplane import CLUSTER_CIDR, CONF, DNS_DOMAIN, SERVICE_DNS, ClusterKeys
-from aiconform.local.launch import API_READY, INSIDE, File, Service
+from aiconform.local.node import kernel
+from aiconform.local.node.launch import API_READY, INSIDE, File, Service
 from aiconform.local.state import NodeState
 
 SOCKET = "/run/containerd/containerd.sock"

@@ -17,7 +17,7 @@ from pathlib import Path
 from aiconform.errors import LocalClusterError
 from aiconform.local import cache
 from aiconform.local.components import Component
-from aiconform.local.toolchain import go_environment
+from aiconform.local.programs.toolchain import go_environment
 from aiconform.progress import Progress
 
 FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false")

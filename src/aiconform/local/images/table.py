@@ -16,9 +16,11 @@ from functools import cache as remembered
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import build, cache, envoy, image_memory, python_image, ray_image
+from aiconform.local import cache
 from aiconform.local.addons.exporter import image as exporter_image
-from aiconform.local.oci import Config, Entry, write_image
+from aiconform.local.images import envoy, memory, python_image, ray_image
+from aiconform.local.images.oci import Config, Entry, write_image
+from aiconform.local.programs import build
 from aiconform.progress import Progress
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -256,11 +258,11 @@ def _image(name: str) -> Image:
 
 def _ensure(image: Image, programs: Mapping[str, Path], progress: Progress) -> ImageFile:
     facts = [repr(image.config), *(f"{path} {programs[name]}" for path, name in image.programs.items())]
-    place = image_memory.recall(image.name, facts) if image.tree else None
+    place = memory.recall(image.name, facts) if image.tree else None
     if place is None:
         place = _make(image, programs, progress)
         if image.tree:
-            image_memory.remember(image.name, facts, place)
+            memory.remember(image.name, facts, place)
     return ImageFile(place / "image.tar", image.reference, (place / "digest").read_text())
 
 

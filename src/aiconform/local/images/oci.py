@@ -59,6 +59,23 @@ class Config:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+def entries(directory: Path, at: str) -> list[Entry]:
+    """The files of a directory as files of an image.
+
+    Args:
+        directory: on this machine.
+        at: where it is in the image.
+    """
+    found: list[Entry] = []
+    for path in sorted(directory.rglob("*")):
+        place = f"{at}/{path.relative_to(directory)}"
+        if path.is_symlink():
+            found.append(Entry(place, link=str(path.readlink())))
+        elif path.is_file():
+            found.append(Entry(place, source=path, mode=0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644))
+    return found
+
+
 def write_image(output: Path, reference: str, entries: Iterable[Entry], config: Config) -> str:
     """Write an image of one layer.
 

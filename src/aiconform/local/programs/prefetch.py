@@ -10,8 +10,8 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 
-from aiconform.local.compile import Tools, build_environment
 from aiconform.local.components import Component
+from aiconform.local.programs.compile import Tools, build_environment
 
 
 @contextlib.contextmanager

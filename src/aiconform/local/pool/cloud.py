@@ -1,4 +1,4 @@
-"""A cloud for Cluster Autoscaler: ``python -m aiconform.local.pool_grpc CLUSTER PROGRAM``, run beside the cluster.
+"""A cloud for Cluster Autoscaler: ``python -m aiconform.local.pool.cloud CLUSTER PROGRAM``, run beside the cluster.
 
 Serves the autoscaler's provider ``externalgrpc`` with one group of nodes and runs the autoscaler, whose program the
 user gives, against it. The nodes are real ones. Needs the package ``grpcio``.
@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import companions, kernel, nodes, wire
+from aiconform.local import companions, nodes
 from aiconform.local.accelerators.node import node_labels
 from aiconform.local.addons.nvidia import AUTOSCALED, RESOURCE
 from aiconform.local.api import Api
 from aiconform.local.cluster import Cluster, find
-from aiconform.local.pool import MACHINES, say
+from aiconform.local.node import kernel
+from aiconform.local.pool import wire
+from aiconform.local.pool.kwok_nodes import MACHINES, say
+from aiconform.local.pool.wire import Message
 from aiconform.local.profiles import NodeSpec
-from aiconform.local.wire import Message
 
 GROUP: Final = "accelerated"
 POOL: Final = "grpc"

@@ -1,4 +1,6 @@
-"""Turns an autoscaler's Node objects into nodes: ``python -m aiconform.local.pool CLUSTER``, run beside the cluster.
+"""Turns an autoscaler's Node objects into nodes: ``python -m aiconform.local.pool.kwok_nodes CLUSTER``.
+
+Runs beside the cluster as long as it does.
 
 Karpenter's KWOK provider makes Node objects that nobody runs. For each of them this starts a real node of that name:
 its kubelet adopts the object, and only what it reports makes the node Ready. When the object is gone, so is the node.
@@ -12,10 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aiconform.errors import AiconformError
-from aiconform.local import companions, kernel, nodes
+from aiconform.local import companions, nodes
 from aiconform.local.addons.nvidia import RESOURCE
 from aiconform.local.api import Api, ApiError, JsonObject
 from aiconform.local.cluster import Cluster, find
+from aiconform.local.node import kernel
 from aiconform.local.profiles import Accelerators, NodeSpec
 from aiconform.local.registration import complete
 

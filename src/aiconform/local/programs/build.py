@@ -1,7 +1,4 @@
-"""Builds the local cluster's programs from their pinned Go modules, once: finished ones come from the cache.
-
-``python -m aiconform.local.build`` builds everything, ``python -m aiconform.local.build NAME...`` some of it.
-"""
+"""Builds the local cluster's programs from their pinned Go modules, once: finished ones come from the cache."""
 
 from __future__ import annotations
 
@@ -10,16 +7,16 @@ import hashlib
 import platform
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from aiconform.errors import AiconformError, LocalClusterError, UsageError
-from aiconform.local import cache, toolchain
-from aiconform.local.compile import Tools, Watch, build_flags, compile_component
-from aiconform.local.components import COMPONENTS, CORE, Component
-from aiconform.local.prefetch import prefetch
+from aiconform.errors import LocalClusterError, UsageError
+from aiconform.local import cache
+from aiconform.local.components import COMPONENTS, Component
+from aiconform.local.programs import toolchain
+from aiconform.local.programs.compile import Tools, Watch, build_flags, compile_component
+from aiconform.local.programs.prefetch import prefetch
 from aiconform.progress import Progress, Silent
 
 LARGE_BYTES = 10 * 1024**3
@@ -180,40 +177,3 @@ def _check_space(needed: int) -> None:
             details=[f"cache: {directory}"],
             hint="free space, or set XDG_CACHE_HOME to a directory on another disk",
         )
-
-
-class _Lines:
-    """A progress of plain lines: one per component."""
-
-    def __init__(self) -> None:
-        self._last = ""
-
-    def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:
-        """Print what begins; the seconds that follow are not worth a line."""
-        if what != self._last:
-            count = f"[{done + 1}/{total}] " if total else ""
-            sys.stderr.write(f"{count}{what} {waiting}".rstrip() + "\n")
-            self._last = what
-
-    def finished(self, what: str, detail: str = "") -> None:
-        """Print what is finished."""
-        sys.stderr.write(f"{what}{f' ({detail})' if detail else ''}\n")
-
-
-def main(arguments: list[str]) -> int:
-    """Build the named programs, or all, and their images."""
-    progress = _Lines()
-    try:
-        binaries = ensure(arguments or [*CORE, *COMPONENTS], progress)
-        if not arguments:
-            from aiconform.local import images
-
-            images.ensure_images(images.IMAGES, binaries, progress)
-    except AiconformError as error:
-        sys.stderr.write(error.render() + "\n")
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import pypi
-from aiconform.local.oci import Config, Entry
-from aiconform.local.python_image import HOME, PACKAGES, interpreter, shared_libraries
+from aiconform.local.images import oci
+from aiconform.local.images.oci import Config, Entry
+from aiconform.local.images.python_image import HOME, PACKAGES, interpreter, shared_libraries
+from aiconform.local.programs import pypi
 from aiconform.progress import Progress
 
 VERSION = "2.54.0"
@@ -54,7 +55,7 @@ def tree(progress: Progress) -> list[Entry]:
     return [
         *interpreter(progress),
         *shared_libraries([Path(bash), *(path for path in programs if path.is_file())]),
-        *pypi.entries(packages, PACKAGES),
+        *oci.entries(packages, PACKAGES),
         Entry("/bin/bash", source=Path(bash)),
         Entry(f"{HOME}/bin/ray", text=_RAY),
         Entry("/etc/passwd", text=accounts, mode=0o644),

@@ -1,4 +1,4 @@
-"""Makes the API server reachable on the machine's loopback: ``python -m aiconform.local.relay``.
+"""Makes the API server reachable on the machine's loopback: ``python -m aiconform.local.node.relay``.
 
 The listening socket was made in the machine's network namespace and is inherited (descriptor ``LISTEN_FD``); this
 process runs in the control node's, so what it connects to is the node's. A socket stays where it was made.

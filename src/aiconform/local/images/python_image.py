@@ -17,8 +17,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import cache, pypi
-from aiconform.local.oci import Entry
+from aiconform.local import cache
+from aiconform.local.images import oci
+from aiconform.local.images.oci import Entry
+from aiconform.local.programs import pypi
 from aiconform.progress import Progress
 
 REFERENCE = f"docker.io/library/python:{pypi.PYTHON}-slim"
@@ -50,7 +52,7 @@ def interpreter(progress: Progress) -> list[Entry]:
     return [
         Entry(f"{HOME}/bin/{names[0]}", source=program),
         *links,
-        *pypi.entries(library, LIBRARY),
+        *oci.entries(library, LIBRARY),
         *shared_libraries([program, *library.rglob("*.so")]),
     ]
 
