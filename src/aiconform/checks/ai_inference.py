@@ -13,6 +13,7 @@ CHECK = Check(
         "One GatewayClass is tried: by name the first that is accepted and not a mesh's.",
         "Requests are plain HTTP, sent by a pod to the Gateway's address; the way there from outside is not tried.",
     ),
+    headline="asked {asked}, measured {measured}",
 )
 
 

@@ -12,6 +12,7 @@ CHECK = Check(
         "Discovery by ServiceMonitor is tried; PodMonitors, annotations and other monitoring systems are not.",
         "The service is a small one of our own that answers and counts like an inference server; it runs no model.",
     ),
+    headline="{requests counted} requests counted",
 )
 
 

@@ -13,6 +13,7 @@ CHECK = Check(
         "One pool is looked at, and one step up and down; the maximum is not reached.",
         "Accelerators are asked for as extended resources; DRA claims that bring nodes are not looked at.",
     ),
+    headline="{autoscaler}: pending to Ready {pending to node Ready with accelerators}",
 )
 
 

@@ -10,6 +10,7 @@ CHECK = Check(
     needs=(needs.api("resource.k8s.io/v1"),),
     holds=needs.holds_dra,
     limits=("One driver's devices are claimed; other drivers on the cluster are not looked at.",),
+    headline="given {first} and {second}",
 )
 
 

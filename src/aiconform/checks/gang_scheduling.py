@@ -13,6 +13,7 @@ CHECK = Check(
         "Volcano and Kueue (by topology-aware scheduling, from v0.15) are known; other systems are not tried.",
         "Groups are placed on one node, which they fill while they are tried.",
     ),
+    headline="all or none by {tried}",
 )
 
 

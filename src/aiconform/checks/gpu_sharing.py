@@ -10,6 +10,7 @@ CHECK = Check(
     needs=(needs.accelerator("a node whose devices are shared (time-slicing, MPS)", needs.shared),),
     holds=needs.holds(needs.shared),
     limits=("How fairly the device's time is divided, and whether memory is kept apart, is not looked at.",),
+    headline="each device offered {replicas} times ({strategy})",
 )
 
 

@@ -16,6 +16,7 @@ CHECK = Check(
         "It is tried as it is installed: the check neither installs nor removes an operator.",
         "The nodes that a task is computed on are Ray's: pods, which may share a node of the cluster.",
     ),
+    headline="denied by {webhook}; task computed in {task}",
 )
 
 

@@ -15,6 +15,7 @@ CHECK = Check(
     ),
     # the attempts need the runtime's default capabilities (mknod), which the restricted standard drops
     pod_security="baseline",
+    headline="another's device: {other's device}",
 )
 
 

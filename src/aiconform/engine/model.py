@@ -121,6 +121,7 @@ class Check:
         needs: conditions on the cluster, looked at in order; the first unmet one says why the check is not run.
         holds: names of accelerators that no other check may use meanwhile, such as ``gpu-0/nvidia.com/gpu``.
         limits: what the check does not show, for the page.
+        headline: the line beside its verdict, with names of figures in braces: ``asked {asked}, measured {measured}``.
         pod_security: Pod Security Standard of the namespace its pods run in.
     """
 
@@ -128,6 +129,7 @@ class Check:
     needs: tuple[Need, ...] = ()
     holds: Callable[[Facts], frozenset[str]] = _nothing_held
     limits: tuple[str, ...] = ()
+    headline: str = ""
     pod_security: Literal["restricted", "baseline"] = "restricted"
     probes: list[Probe] = field(default_factory=list)
 

@@ -72,6 +72,7 @@ def _planned(requirement: Requirement, check: Check | None) -> PlannedCheck:
         kar=requirement.kar,
         asks=requirement.asks,
         limits=list(check.limits) if check else [],
+        headline=check.headline if check else "",
         not_run="" if check else NO_CHECK,
         code_sha256=check_digest(check) if check else "",
         probes=[

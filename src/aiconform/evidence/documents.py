@@ -45,6 +45,7 @@ class PlannedCheck(_Document):
     kar: str = Field(default="", description="Kubernetes AI requirement number, such as KAR-0051, or empty")
     asks: str = Field(description="what is asked, in our words")
     limits: list[str] = Field(default=[], description="what the check does not show")
+    headline: str = Field(default="", description="pattern of a line on what was measured: figures in braces")
     not_run: str = ""
     code_sha256: str = Field(default="", description="digest of the code that observes and judges")
     probes: list[PlannedProbe] = []
