@@ -58,6 +58,13 @@ _ALL = (
         "envoy",
         _CLASS_NAME,
     ),
+    Option(
+        "gang-scheduler",
+        "NAME",
+        "System that gang_scheduling tries; all that are found if absent.",
+        "kueue",
+        choices=("volcano", "kueue"),
+    ),
 )
 
 OPTIONS: Mapping[str, Option] = {option.name: option for option in _ALL}

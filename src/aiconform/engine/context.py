@@ -116,6 +116,21 @@ class Context(Asking):
             self._note(expected, state.observed, "failed", late)
         raise StopProbe
 
+    async def seen(
+        self,
+        target: waits.Target | Handle | Handles,
+        condition: waits.Condition,
+        *,
+        expected: str,
+        within_s: float,
+    ) -> State:
+        """Watch until the condition is met or wrong, or time is up; states nothing: what is returned is the caller's.
+
+        For what may be so or not so on a good cluster; what should be so is for :meth:`until`.
+        """
+        end = await self._watch(target, condition, expected, within_s)
+        return end.state
+
     async def never(
         self,
         target: waits.Target | Handle | Handles,

@@ -6,12 +6,12 @@ Its queue is ours and has quota for much more than the room: what a group is ref
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from aiconform.checks._kit import gang, gang_room
-from aiconform.checks._kit.gang import Group
+from aiconform.checks._kit.gang import Aside, Group
 from aiconform.checks._kit.gang_room import Room
-from aiconform.engine import Context, Facts, State, Target, kinds
+from aiconform.engine import Context, Facts, Handle, RefusedError, State, Target, kinds
 from aiconform.engine.kinds import Kind
 
 Obj = dict[str, Any]
@@ -36,16 +36,27 @@ class Kueue:
     words: str = TITLE
     queue: str = ""
 
-    async def ready(self, ctx: Context, room: Room) -> Kueue:
+    async def ready(self, ctx: Context, room: Room) -> Kueue | Aside:
         """Its controller; makes the queue with its flavor and topology."""
-        words = await gang.deployed(ctx, TITLE, _DEPLOYMENTS)
-        name = ctx.name("gang")
+        found = await gang.deployed(ctx, TITLE, _DEPLOYMENTS)
+        if found.aside:
+            return found.aside
+        words, name = found.words, ctx.name("gang")
+        try:
+            queue = await self._queue(ctx, room, name)
+        except RefusedError as refused:
+            outcome: Literal["failed", "undecided"] = "undecided" if refused.status in (401, 403) else "failed"
+            return Aside(words, refused.cause, outcome)
+        state = await ctx.seen(queue, _active, expected=f"{words} takes up our queue", within_s=gang.ALIVE_S)
+        if state.outcome != "met":
+            return Aside(words, f"our queue is not taken up in {gang.ALIVE_S} s: {state.observed}")
+        return replace(self, words=words, queue=name)
+
+    async def _queue(self, ctx: Context, room: Room, name: str) -> Handle:
         await ctx.create(_made(kinds.TOPOLOGY, name, {"levels": [{"nodeLabel": _LEVEL}]}))
         await ctx.create(_made(kinds.RESOURCE_FLAVOR, name, {"nodeLabels": {_LEVEL: room.node}, "topologyName": name}))
         await ctx.create(_made(kinds.CLUSTER_QUEUE, name, _quota(ctx, room, name)))
-        queue = await ctx.create(_made(kinds.LOCAL_QUEUE, name, {"clusterQueue": name}))
-        await ctx.until(queue, _active, expected=f"{words} takes up our queue", within_s=30)
-        return replace(self, words=words, queue=name)
+        return await ctx.create(_made(kinds.LOCAL_QUEUE, name, {"clusterQueue": name}))
 
     async def group(self, ctx: Context, room: Room, members: int) -> Group:
         """A suspended Job whose pods are to be on one node, all of them."""
@@ -79,7 +90,8 @@ class Kueue:
             raise ctx.undecided(
                 f"{self.words} gives the group places on the node",
                 "admitted by quota alone",
-                "topology-aware scheduling is switched off, so Kueue does not look at the room on nodes",
+                "topology-aware scheduling is switched off, so Kueue does not look at the room on nodes; if another "
+                "system is there, name it with --gang-scheduler",
             )
         ctx.expect(
             f"places for all {group.members} members at once", f"{sum(places)} places", ok=places == [group.members]
