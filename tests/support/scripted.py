@@ -115,8 +115,14 @@ class Scripted:
     async def show(self, handles: object) -> None:
         """Nothing is shown."""
 
-    async def seen(self, target: Any, condition: Condition, *, expected: str, within_s: float) -> State:
-        return condition(self._watched(target))
+    async def seen(
+        self, target: Any, condition: Condition, *, expected: str, within_s: float
+    ) -> tuple[State, list[Obj]]:
+        objects = self._watched(target)
+        return condition(objects), objects
+
+    def conclude(self, state: State, *, expected: str, took_s: float, within_s: float) -> None:
+        self._judged(state, expected)
 
     async def until(self, target: Any, condition: Condition, *, expected: str, within_s: float) -> list[Obj]:
         objects = self._watched(target)

@@ -59,6 +59,20 @@ _ALL = (
         _CLASS_NAME,
     ),
     Option(
+        "gateway-port",
+        "PORT",
+        "Port that its Gateway listens on; the first that the class takes of 80, 8080 and 8000 if absent.",
+        "80",
+        "[1-9][0-9]{0,4}",
+    ),
+    Option(
+        "gateway-address",
+        "WHICH",
+        "Where its requests go: to the address that the Gateway tells, or to its Service in the cluster.",
+        "in-cluster",
+        choices=("told", "in-cluster"),
+    ),
+    Option(
         "gang-scheduler",
         "NAME",
         "System that gang_scheduling tries; all that are found if absent.",

@@ -122,7 +122,7 @@ async def takes_pods(ctx: Context, room: Room, words: str, scheduler: str) -> As
         return State("met" if there else "waiting", "it has spoken" if there else "no word of it")
 
     expected = f"a scheduler named {scheduler} speaks on a pod"
-    state = await ctx.seen(pod, spoken, expected=expected, within_s=ALIVE_S)
+    state, _ = await ctx.seen(pod, spoken, expected=expected, within_s=ALIVE_S)
     await leave(ctx, room, [pod])
     if state.outcome == "met":
         return None

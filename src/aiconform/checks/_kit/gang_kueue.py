@@ -47,7 +47,7 @@ class Kueue:
         except RefusedError as refused:
             outcome: Literal["failed", "undecided"] = "undecided" if refused.status in (401, 403) else "failed"
             return Aside(words, refused.cause, outcome)
-        state = await ctx.seen(queue, _active, expected=f"{words} takes up our queue", within_s=gang.ALIVE_S)
+        state, _ = await ctx.seen(queue, _active, expected=f"{words} takes up our queue", within_s=gang.ALIVE_S)
         if state.outcome != "met":
             return Aside(words, f"our queue is not taken up in {gang.ALIVE_S} s: {state.observed}")
         return replace(self, words=words, queue=name)
