@@ -73,6 +73,9 @@ VALIDATING_WEBHOOKS = Kind(
     "validatingwebhookconfigurations",
     namespaced=False,
 )
+MUTATING_WEBHOOKS = Kind(
+    "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False
+)
 
 _KNOWN = {
     (kind.api_version, kind.kind): kind
@@ -110,6 +113,7 @@ _KNOWN = {
         RAY_CLUSTER,
         RAY_JOB,
         VALIDATING_WEBHOOKS,
+        MUTATING_WEBHOOKS,
     )
 }
 

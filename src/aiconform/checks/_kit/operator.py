@@ -143,6 +143,26 @@ async def refuses(ctx: Context, operator: Operator) -> None:
     ctx.expect(expected, denial.message, ok=right, cause=cause, figures={"webhook": denial.who})
 
 
+async def make(ctx: Context, operator: str, manifest: Obj) -> Handle:
+    """Create a right object; where the operator's own webhook refuses it or cannot be called, that is what is wrong.
+
+    Raises:
+        StopProbe: it is the operator's fault (failed).
+        RefusedError: somebody else refused it, which says nothing about the operator.
+    """
+    try:
+        return await ctx.create(manifest)
+    except RefusedError as refusal:
+        hooks = await own_hooks(ctx, kinds.of(manifest), ctx.memo.get("pods") or (), mutating=True)
+        seen = attributed(refusal, hooks)
+        if seen.by in ("own", "silent"):
+            what = "refuses a right object" if seen.by == "own" else "cannot be called"
+            name = f"{manifest['kind']} {manifest['metadata']['name']}"
+            cause = f"{operator}'s own webhook {seen.who} {what}"
+            ctx.expect(f"{name} is accepted", seen.message, ok=False, cause=cause)
+        raise
+
+
 async def _accepted(ctx: Context, manifest: Obj, hooks: Sequence[Hook]) -> Handle:
     """Create what must be accepted; where the operator's own webhook cannot be called, that is what is wrong."""
     expected = f"the same {manifest['kind']} without the mistake is accepted"
