@@ -73,6 +73,13 @@ _ALL = (
         choices=("told", "in-cluster"),
     ),
     Option(
+        "pool-label",
+        "KEY=VALUE",
+        "Label of the nodes of the pool that cluster_autoscaling looks at, where nothing else tells.",
+        "example.com/pool=gpus",
+        "[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?=[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?",
+    ),
+    Option(
         "gang-scheduler",
         "NAME",
         "System that gang_scheduling tries; all that are found if absent.",

@@ -166,7 +166,7 @@ def gather(
     options: Mapping[str, str] | None = None,
 ) -> Facts:
     """Facts from the API's answers, and from what was told of the cluster."""
-    pools = nodepools.gather(nodes, node_pools, autoscaler_status)
+    pools = nodepools.gather(nodes, node_pools, autoscaler_status, (options or {}).get("pool-label", ""))
     offered = tuple(found for node in nodes if _usable(node) for found in _accelerators(node))
     drivers = tuple(_dra(device_classes, slices, {_name(node): node for node in nodes}))
     because = {item.simulated for group in (offered, drivers, pools) for item in group}
