@@ -80,6 +80,13 @@ _ALL = (
         "[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?=[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?",
     ),
     Option(
+        "operator",
+        "NAME",
+        "Operator that robust_controller tries; the first that is found if absent.",
+        "kueue",
+        choices=("kuberay", "jobset", "kueue", "volcano"),
+    ),
+    Option(
         "gang-scheduler",
         "NAME",
         "System that gang_scheduling tries; all that are found if absent.",

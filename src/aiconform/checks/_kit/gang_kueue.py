@@ -17,9 +17,9 @@ from aiconform.engine.kinds import Kind
 Obj = dict[str, Any]
 
 TITLE = "Kueue"
-_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _TOPOLOGY_REQUEST = "kueue.x-k8s.io/podset-required-topology"
-_JOB_LABEL = "kueue.x-k8s.io/job-uid"
+JOB_LABEL = "kueue.x-k8s.io/job-uid"
 _LEVEL = "kubernetes.io/hostname"
 _DEPLOYMENTS = "app.kubernetes.io/name=kueue,control-plane=controller-manager"
 
@@ -71,7 +71,7 @@ class Kueue:
             "template": template,
         }
         manifest = _made(kinds.JOB, name, spec)
-        manifest["metadata"]["labels"] = {_QUEUE_LABEL: self.queue}
+        manifest["metadata"]["labels"] = {QUEUE_LABEL: self.queue}
         return Group(await ctx.create(manifest), name, members)
 
     async def admitted(self, ctx: Context, group: Group) -> None:
@@ -100,7 +100,7 @@ class Kueue:
     async def refusal(self, ctx: Context, group: Group) -> State:
         """The Workload's condition says what does not fit."""
         found = gang.owned(
-            await ctx.list(kinds.WORKLOAD, ctx.namespace, labels={_JOB_LABEL: group.handle.uid}), group.handle
+            await ctx.list(kinds.WORKLOAD, ctx.namespace, labels={JOB_LABEL: group.handle.uid}), group.handle
         )
         said = gang.condition_of(found or {}, "QuotaReserved")
         if said.get("status") == "True":
@@ -146,7 +146,7 @@ def _standing(found: Obj | None) -> str:
 
 
 def _workload(ctx: Context, group: Group) -> Target:
-    return Target(kinds.WORKLOAD, ctx.namespace, {_JOB_LABEL: group.handle.uid})
+    return Target(kinds.WORKLOAD, ctx.namespace, {JOB_LABEL: group.handle.uid})
 
 
 def _made(kind: Kind, name: str, spec: Obj) -> Obj:

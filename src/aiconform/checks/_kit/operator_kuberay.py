@@ -165,7 +165,7 @@ KUBERAY = Operator(
     TITLE,
     kinds.RAY_CLUSTER,
     ("RayCluster", "RayJob", "RayService"),
-    selector="app.kubernetes.io/name in (kuberay,kuberay-operator)",
+    selectors=("app.kubernetes.io/name in (kuberay,kuberay-operator)",),
     no_webhook=no_webhook,
     twins=twins,
     mistake="spec.workerGroupSpecs[1]",

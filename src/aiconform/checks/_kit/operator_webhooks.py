@@ -51,9 +51,12 @@ async def own_hooks(ctx: Context, kind: Kind, pods: Sequence[Obj], *, mutating: 
     """
     if not pods:
         return []
-    namespace, labels = pods[0]["metadata"]["namespace"], pods[0]["metadata"].get("labels") or {}
+    namespace = pods[0]["metadata"]["namespace"]
+    labels = [pod["metadata"].get("labels") or {} for pod in pods if pod["metadata"]["namespace"] == namespace]
     services = {
-        service["metadata"]["name"] for service in await ctx.list(kinds.SERVICE, namespace) if _leads(service, labels)
+        service["metadata"]["name"]
+        for service in await ctx.list(kinds.SERVICE, namespace)
+        if any(_leads(service, one) for one in labels)
     }
     configurations = await ctx.list(kinds.VALIDATING_WEBHOOKS)
     if mutating:
