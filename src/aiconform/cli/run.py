@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aiconform.catalog.options import OPTIONS, checked
 from aiconform.cli.local import CLUSTER_AUTOSCALER, K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
 from aiconform.cli.signals import interruptible, listen, undisturbed
 from aiconform.errors import UsageError
@@ -37,6 +38,14 @@ class _Where:
     arrivals: Arrivals | None = None
 
 
+def _told(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what may be told of a cluster."""
+    for option in reversed(tuple(OPTIONS.values())):
+        kind = click.Choice(option.choices) if option.choices else None
+        command = click.option(f"--{option.name}", metavar=option.metavar, type=kind, help=option.help)(command)
+    return command
+
+
 @click.command()
 @click.argument("requirements", nargs=-1, metavar="[REQUIREMENT]...")
 @click.option("--release", default="1.35", show_default=True, help="Release of the checklist.")
@@ -51,6 +60,7 @@ class _Where:
 @click.option("--output", type=click.Path(path_type=Path), help="Directory of this run; runs/<id> if absent.")
 @click.option("--keep", is_flag=True, help="Leave the objects (and a local cluster) for looking at.")
 @click.option("--image", "images", multiple=True, metavar="ROLE=REF", help="Image for a role, such as probe=REF.")
+@_told
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Also print the report to standard output.")
 @click.pass_context
 def run(ctx: click.Context, /, **given: object) -> None:
@@ -86,6 +96,7 @@ def execute(given: dict[str, object]) -> RunResult:
         catalog.get(release, name)
     run_id = runner.new_run_id()
     output = Path(str(given["output"])) if given["output"] else Path("runs") / run_id
+    told = checked({name: str(given[name.replace("-", "_")] or "") for name in OPTIONS})
     images = dict(_image(text) for text in given["images"])  # type: ignore[attr-defined]
     _prepared(output)
     page: Path | None = None
@@ -103,6 +114,7 @@ def execute(given: dict[str, object]) -> RunResult:
                     command=tuple(sys.argv[1:]),
                     run=run_id,
                     arrivals=where.arrivals,
+                    options=told,
                 )
                 result = _run(options, screen)
                 page = write_page(result.bundle, output / "report.html")

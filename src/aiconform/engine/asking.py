@@ -72,6 +72,10 @@ class Asking:
         """The image reference for a role, as the plan names it."""
         return self._place.images[role]
 
+    def option(self, name: str) -> str:
+        """What was told of the cluster under this name (:mod:`aiconform.catalog.options`), or empty."""
+        return self._ours.facts.option(name)
+
     async def create(self, manifest: Obj) -> Handle:
         """Create an object of this check; the engine labels it, records it and removes it.
 

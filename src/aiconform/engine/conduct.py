@@ -61,7 +61,7 @@ async def conduct(
     Raises:
         PreflightError: the cluster cannot be read, or our namespace cannot be made.
     """
-    facts = await _discovered(stage)
+    facts = await _discovered(stage, plan)
     if facts is None:
         why = Judgement("not run", "the run was interrupted")
         return Outcome(None, [not_run(stage, planned, why, emit) for planned in plan.checks], 0, [], partial=True)
@@ -112,8 +112,8 @@ def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: boo
     )
 
 
-async def _discovered(stage: Stage) -> Facts | None:
-    found = await look(stage, "discovery")
+async def _discovered(stage: Stage, plan: Plan) -> Facts | None:
+    found = await look(stage, "discovery", plan.options)
     if isinstance(found, str):
         raise PreflightError(found)
     return found

@@ -104,15 +104,39 @@ class Context(Asking):
                 seen. The observation is made either way.
         """
         start = self._lane.now
-        seen = await self._watch(target, condition, expected, within_s)
-        state, took = seen.state, self._lane.now - start
+        state, objects = await self.seen(target, condition, expected=expected, within_s=within_s)
+        self.conclude(state, expected=expected, took_s=self._lane.now - start, within_s=within_s)
+        return objects
+
+    async def seen(
+        self,
+        target: waits.Target | Handle | Handles,
+        condition: waits.Condition,
+        *,
+        expected: str,
+        within_s: float,
+    ) -> tuple[State, Objects]:
+        """Watch until the condition is met or wrong, or time is up; states nothing, which is left to the caller.
+
+        For what may be so or not so on a good cluster; what should be so is for :meth:`until`.
+        """
+        end = await self._watch(target, condition, expected, within_s)
+        return end.state, end.objects
+
+    def conclude(self, state: State, *, expected: str, took_s: float, within_s: float) -> None:
+        """State how a wait of so many seconds ended.
+
+        Raises:
+            StopProbe: not met: failed if the cluster was seen in another state, undecided if nothing usable was seen.
+        """
         if state.outcome == "met":
-            self._note(expected, f"{state.observed} ({took:.1f} s)", "passed", figures=state.figures)
-            return seen.objects
+            self._note(expected, f"{state.observed} ({took_s:.1f} s)", "passed", figures=state.figures)
+            return
         if state.outcome in ("blocked", "nothing"):
             self._note(expected, state.observed, "undecided", f"{state.observed} within {within_s:g} s")
         else:
-            late = f"{state.observed}, and nothing better within {within_s:g} s" if seen.limit_reached else ""
+            reached = state.outcome == "waiting"
+            late = f"{state.observed}, and nothing better within {within_s:g} s" if reached else ""
             self._note(expected, state.observed, "failed", late)
         raise StopProbe
 

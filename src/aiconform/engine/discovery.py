@@ -5,7 +5,7 @@ Read-only. Lists no Secret and no workload of anybody; system components are ask
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from aiconform.engine import kinds, nodepools
@@ -21,8 +21,8 @@ Answered = TypeVar("Answered")
 _APP_LABELS = ("app.kubernetes.io/name", "k8s-app", "app")
 
 
-async def discover(lane: Lane) -> Facts:
-    """Read what the cluster is and has.
+async def discover(lane: Lane, options: Mapping[str, str]) -> Facts:
+    """Read what the cluster is and has; ``options`` are the plan's.
 
     Raises:
         UndecidableError: the API server does not answer, or does not let us read its nodes.
@@ -48,6 +48,7 @@ async def discover(lane: Lane) -> Facts:
         node_pools=await _list(api, kinds.NODE_POOL, gaps) if nodepools.KARPENTER_API in _versions(groups) else [],
         autoscaler_status=await _autoscaler(api, gaps),
         gaps=tuple(gaps),
+        options=options,
     )
 
 

@@ -6,13 +6,15 @@ Checks and needs look here, never at the cluster, for what is there and which no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiconform.catalog import accelerators as vendors
 from aiconform.catalog.accelerators import AcceleratorKind
+from aiconform.catalog.options import OPTIONS
 from aiconform.engine import nodepools
 from aiconform.engine.nodepools import NodePool
+from aiconform.errors import InternalError
 from aiconform.evidence.documents import ClusterFacts, ComponentFacts, NodeFacts
 
 Obj = dict[str, Any]
@@ -109,6 +111,7 @@ class Facts:
         gaps: what could not be read and why; a need that rests on it is undecided, never unmet.
         pools: groups of nodes with accelerators that an autoscaler minds.
         fenced: nodes with accelerators that are left alone because of their taints, with these.
+        options: what the plan says was told of the cluster, by name.
     """
 
     version: str
@@ -124,6 +127,13 @@ class Facts:
     gaps: tuple[str, ...]
     pools: tuple[NodePool, ...] = ()
     fenced: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def option(self, name: str) -> str:
+        """What was told of the cluster under this name (:mod:`aiconform.catalog.options`), or empty."""
+        if name not in OPTIONS:
+            raise InternalError(f"option {name!r} is not in the catalog")
+        return self.options.get(name, "")
 
     def cluster(self) -> ClusterFacts:
         """The form that goes into the bundle and on the page."""
@@ -153,9 +163,10 @@ def gather(
     gaps: tuple[str, ...],
     node_pools: list[Obj],
     autoscaler_status: Obj | None,
+    options: Mapping[str, str] | None = None,
 ) -> Facts:
-    """Facts from the API's answers."""
-    pools = nodepools.gather(nodes, node_pools, autoscaler_status)
+    """Facts from the API's answers, and from what was told of the cluster."""
+    pools = nodepools.gather(nodes, node_pools, autoscaler_status, (options or {}).get("pool-label", ""))
     offered = tuple(found for node in nodes if _usable(node) for found in _accelerators(node))
     drivers = tuple(_dra(device_classes, slices, {_name(node): node for node in nodes}))
     because = {item.simulated for group in (offered, drivers, pools) for item in group}
@@ -173,6 +184,7 @@ def gather(
         gaps=gaps,
         pools=pools,
         fenced=tuple(_behind(node) for node in nodes if _fenced(node) and any(_accelerators(node))),
+        options=dict(options or {}),
     )
 
 

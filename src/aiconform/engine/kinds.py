@@ -65,6 +65,7 @@ LOCAL_QUEUE = Kind("kueue.x-k8s.io/v1beta2", "LocalQueue", "localqueues")
 NODE_POOL = Kind("karpenter.sh/v1", "NodePool", "nodepools", namespaced=False)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 WORKLOAD = Kind("kueue.x-k8s.io/v1beta2", "Workload", "workloads")
+JOB_SET = Kind("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets")
 RAY_CLUSTER = Kind("ray.io/v1", "RayCluster", "rayclusters")
 RAY_JOB = Kind("ray.io/v1", "RayJob", "rayjobs")
 VALIDATING_WEBHOOKS = Kind(
@@ -72,6 +73,9 @@ VALIDATING_WEBHOOKS = Kind(
     "ValidatingWebhookConfiguration",
     "validatingwebhookconfigurations",
     namespaced=False,
+)
+MUTATING_WEBHOOKS = Kind(
+    "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False
 )
 
 _KNOWN = {
@@ -107,9 +111,11 @@ _KNOWN = {
         NODE_POOL,
         CONFIG_MAP,
         WORKLOAD,
+        JOB_SET,
         RAY_CLUSTER,
         RAY_JOB,
         VALIDATING_WEBHOOKS,
+        MUTATING_WEBHOOKS,
     )
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiconform import __version__, catalog
+from aiconform.catalog.options import checked
 from aiconform.errors import InternalError
 from aiconform.evidence.documents import Plan, PlannedCheck, PlannedProbe
 
@@ -30,11 +31,12 @@ def plan(
     command: list[str],
     server_ca_sha256: str,
     images: Mapping[str, str],
+    options: Mapping[str, str],
 ) -> Plan:
     """Plan the requirements named, or all of the release.
 
     Raises:
-        UsageError: the release or a requirement is not in the catalog.
+        UsageError: the release or a requirement is not in the catalog, or an option is not known or not usable.
     """
     wanted = [catalog.get(release, name) for name in requirements] or list(catalog.requirements(release))
     return Plan(
@@ -47,6 +49,7 @@ def plan(
         command=command,
         server_ca_sha256=server_ca_sha256,
         images=dict(sorted(images.items())),
+        options=checked(options),
         checks=[_planned(requirement, checks.get(requirement.id)) for requirement in wanted],
     )
 

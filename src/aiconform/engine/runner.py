@@ -47,6 +47,7 @@ class RunOptions:
         run: the run's id; made if empty.
         arrivals: tells of parts of the cluster that come up while the run goes on.
         command: the command line, for the plan.
+        options: what was told of the cluster, by name: see :mod:`aiconform.catalog.options`.
     """
 
     release: str
@@ -59,6 +60,7 @@ class RunOptions:
     command: tuple[str, ...] = ()
     run: str = ""
     arrivals: Arrivals | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
         command=list(options.command),
         server_ca_sha256=connection.ca_sha256,
         images={**DEFAULT_IMAGES, **options.images},
+        options=options.options,
     )
     bundle = options.output / "bundle"
     writer = BundleWriter(bundle, wall=clock.wall, mono_us=clock.mono_us)

@@ -64,6 +64,12 @@ class Plan(_Document):
     command: list[str] = Field(description="arguments as given, without values that could be secret")
     server_ca_sha256: str = Field(default="", description="digest of the CA bundle the API server is checked against")
     images: dict[str, str] = Field(default={}, description="role to image reference")
+    options: dict[str, str] = Field(
+        default={},
+        # left out where there are none, so that bundles from before there were options keep their canonical form
+        exclude_if=lambda options: not options,
+        description="what was told of the cluster, such as gateway-class",
+    )
     checks: list[PlannedCheck]
 
 

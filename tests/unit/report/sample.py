@@ -329,6 +329,7 @@ def sample_plan() -> Plan:
         command=["aiconform", "run", "--local", "--release", "1.35"],
         server_ca_sha256=HEX["ca"],
         images={"probe": "registry.k8s.io/e2e-test-images/busybox:1.37.0-1"},
+        options={"gateway-class": "class-told"},
         checks=[
             _check(
                 "dra_support", "Accelerators are requested through Dynamic Resource Allocation", "accelerators", "MUST",

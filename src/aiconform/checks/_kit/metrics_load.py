@@ -44,7 +44,7 @@ async def start(ctx: Context, node: AcceleratorNode) -> Load:
     container = workloads.python_container(
         ctx, "load", text, str(MEMORY_MIB), end, limits={node.resource: "1", "memory": "1Gi"}
     )
-    spec = workloads.pod_spec(ctx, container, node=node.label["kubernetes.io/hostname"], restart="Never")
+    spec = workloads.pod_spec(ctx, container, nodes=(node.label["kubernetes.io/hostname"],), restart="Never")
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -20,6 +20,7 @@ Obj = dict[str, Any]
 PORT = 8000
 PORT_NAME = "http"
 APP_LABEL = "app.kubernetes.io/name"
+_HOST_LABEL = "kubernetes.io/hostname"
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def python_container(
     return container
 
 
-def pod_spec(ctx: Context, container: Obj, *, node: str = "", restart: str = "Always") -> Obj:
-    """A restricted pod with one container; ``node`` pins it by hostname label."""
+def pod_spec(ctx: Context, container: Obj, *, nodes: Sequence[str] = (), restart: str = "Always") -> Obj:
+    """A restricted pod with one container; ``nodes`` pins it to them by their hostname labels."""
     spec: Obj = {
         "restartPolicy": restart,
         "terminationGracePeriodSeconds": 1,
@@ -84,8 +85,12 @@ def pod_spec(ctx: Context, container: Obj, *, node: str = "", restart: str = "Al
         "containers": [container],
         "tolerations": pods.tolerations(ctx),
     }
-    if node:
-        spec["nodeSelector"] = {"kubernetes.io/hostname": node}
+    if len(nodes) == 1:
+        spec["nodeSelector"] = {_HOST_LABEL: nodes[0]}
+    elif nodes:
+        among = {"matchExpressions": [{"key": _HOST_LABEL, "operator": "In", "values": list(nodes)}]}
+        required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [among]}}
+        spec["affinity"] = {"nodeAffinity": required}
     return spec
 
 
@@ -94,7 +99,7 @@ async def serve(
     hint: str,
     *,
     replicas: int = 1,
-    node: str = "",
+    nodes: Sequence[str] = (),
     limits: Mapping[str, str] | None = None,
     requests: Mapping[str, str] | None = None,
 ) -> Workload:
@@ -113,7 +118,7 @@ async def serve(
                 "selector": {"matchLabels": {APP_LABEL: app}},
                 "template": {
                     "metadata": {"labels": {APP_LABEL: app}},
-                    "spec": pod_spec(ctx, container, node=node),
+                    "spec": pod_spec(ctx, container, nodes=nodes),
                 },
             },
         }
