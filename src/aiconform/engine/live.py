@@ -92,7 +92,8 @@ class LiveLane:
         content_type = raw.headers.get("content-type", "")
         body = self._wire.redactor.redact_body(raw.body, content_type) if raw.body else b""
         self._append(self._response(raw, body))
-        return Answer(n, raw.status, body, content_type, raw.error, _seconds(raw.headers.get("retry-after", "")))
+        error = self._wire.redactor.redact_text(raw.error)
+        return Answer(n, raw.status, body, content_type, error, _seconds(raw.headers.get("retry-after", "")))
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:
         """See :class:`~aiconform.engine.lane.Lane`."""
@@ -177,7 +178,7 @@ class LiveLane:
             warnings=[text(warning) for warning in raw.warnings],
             body=self._wire.writer.blob(body) if body else None,
             body_size=len(body),
-            error=raw.error,
+            error=text(raw.error),
         )
 
     def _append(self, payload: BaseModel) -> Record:

@@ -29,6 +29,7 @@ def plan(
     created: datetime,
     command: list[str],
     server_ca_sha256: str,
+    unusual: tuple[str, ...] = (),
     images: Mapping[str, str],
 ) -> Plan:
     """Plan the requirements named, or all of the release.
@@ -46,6 +47,7 @@ def plan(
         created=created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         command=command,
         server_ca_sha256=server_ca_sha256,
+        unusual=list(unusual),
         images=dict(sorted(images.items())),
         checks=[_planned(requirement, checks.get(requirement.id)) for requirement in wanted],
     )
