@@ -72,6 +72,7 @@ def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
         release=plan.release,
         command=tuple(plan.command),
         images=tuple(sorted(plan.images.items())),
+        unusual=tuple(plan.unusual),
         started=verdicts.started,
         ended=verdicts.ended,
         took_us=max((record.mono for record in source.records), default=0),

@@ -244,6 +244,7 @@ class Report:
     release: str
     command: tuple[str, ...]
     images: tuple[tuple[str, str], ...]
+    unusual: tuple[str, ...]
     started: str
     ended: str
     took_us: int
