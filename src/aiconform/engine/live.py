@@ -89,7 +89,7 @@ class LiveLane:
         except anyio.get_cancelled_exc_class():
             self._append(ResponseData(status=0, error=CUT))
             raise
-        content_type = raw.headers.get("content-type", "")
+        content_type = self._wire.redactor.redact_text(raw.headers.get("content-type", ""))
         body = self._wire.redactor.redact_body(raw.body, content_type) if raw.body else b""
         self._append(self._response(raw, body))
         error = self._wire.redactor.redact_text(raw.error)
@@ -172,9 +172,9 @@ class LiveLane:
         text = self._wire.redactor.redact_text
         return ResponseData(
             status=raw.status,
-            content_type=raw.headers.get("content-type", ""),
-            server_date=raw.headers.get("date", ""),
-            audit_id=raw.headers.get("audit-id", ""),
+            content_type=text(raw.headers.get("content-type", "")),
+            server_date=text(raw.headers.get("date", "")),
+            audit_id=text(raw.headers.get("audit-id", "")),
             warnings=[text(warning) for warning in raw.warnings],
             body=self._wire.writer.blob(body) if body else None,
             body_size=len(body),

@@ -104,7 +104,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
         requirements=options.requirements,
         checks=checks,
         created=clock.wall(),
-        command=[redactor.redact_text(word) for word in options.command],
+        command=[redactor.without_secrets(word) for word in options.command],
         server_ca_sha256=connection.ca_sha256,
         unusual=connection.unusual,
         images={**DEFAULT_IMAGES, **options.images},
