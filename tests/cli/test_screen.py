@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,6 +124,30 @@ def test_a_clean_up_that_is_over_is_waited_for_no_more() -> None:
     hand.seconds = 100
     hand.screen.tick()
     assert "still waiting" not in hand.out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_is_unusual_in_the_way_to_the_cluster_is_told_first(terminal: bool) -> None:
+    hand = Hand(terminal=terminal)
+    plan = runs.PLAN.model_copy(update={"unusual": ["the API server's certificate is not checked"]})
+    hand.screen.handle(runs.events.RunStarted(plan, runs.BUNDLE))
+    assert "note       the API server's certificate is not checked" in hand.out.getvalue()
+
+
+def test_a_plugin_that_asks_has_the_terminal_until_it_is_answered() -> None:
+    hand = Hand(terminal=True)
+    with hand.screen:
+        hand.screen.update("building kubernetes", 1, 9)
+        hand.screen.handle(runs.events.PluginAsks("aws"))
+        begun = len(hand.out.getvalue())
+        time.sleep(0.5)
+        assert len(hand.out.getvalue()) == begun, "nothing is drawn while it asks"
+        hand.screen.handle(runs.events.PluginDone())
+        time.sleep(0.5)
+        assert len(hand.out.getvalue()) > begun, "and then it goes on"
+        hand.screen.handle(runs.events.Told("credential plugin aws: token \x1b[2Jis old"))
+    assert "credential plugin aws has the terminal" in hand.out.getvalue()
+    assert "note       credential plugin aws: token \\x1b[2Jis old" in hand.out.getvalue()
 
 
 PLAY = """

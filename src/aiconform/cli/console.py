@@ -84,10 +84,13 @@ class Screen:
         """Start the live block, or what takes its place off a terminal."""
         if self._drawn:
             # refreshed by our own thread: rich's does not hold our lock, and would draw between a line and its block
-            self._live = Live(console=self._out, transient=True, auto_refresh=False, get_renderable=self.block)
+            self._live = self._new_live()
             self._live.start()
         threading.Thread(target=self._go_on, name="screen", daemon=True).start()
         return self
+
+    def _new_live(self) -> Live:
+        return Live(console=self._out, transient=True, auto_refresh=False, get_renderable=self.block)
 
     def __exit__(self, *_exc: object) -> None:
         """Remove the live block."""
@@ -156,7 +159,31 @@ class Screen:
             case events.RunFinished():
                 self._end(event)
             case _:
+                self._talk(event)
+
+    def _talk(self, event: events.Event) -> None:
+        """What credential plugins have to say to a person."""
+        match event:
+            case events.Told():
+                self._rows([screen.row("note", event.text, "yellow")])
+            case events.PluginAsks():
+                self._aside(event.plugin)
+            case events.PluginDone():
+                self._resume()
+            case _:
                 pass
+
+    def _aside(self, plugin: str) -> None:
+        """Leave the terminal to a plugin that asks a person: the live block would draw over its question."""
+        self._rows([screen.row("log in", f"credential plugin {plugin} has the terminal")])
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _resume(self) -> None:
+        if self._drawn and not self._stop.is_set():
+            self._live = self._new_live()
+            self._live.start()
 
     def _checked(self, verdict: CheckVerdict) -> None:
         self._doing.pop(verdict.requirement, None)

@@ -64,6 +64,7 @@ def header(plan: Plan, bundle: Path) -> list[Row]:
     return [
         Row(title, Text(f"Kubernetes AI Conformance {plan.release}: {', '.join(counts)}")),
         row("run", f"{plan.run}; bundle {bundle}"),
+        *(row("note", what, "bold yellow") for what in plan.unusual),
     ]
 
 

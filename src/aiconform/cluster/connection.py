@@ -1,29 +1,40 @@
-"""Finding and opening the connection to a cluster: kubeconfig, authentication, TLS.
+"""Finding and opening the connection to a cluster: kubeconfig, proxy, TLS, authentication.
 
-lightkube reads the kubeconfig and authenticates; the HTTP client and its requests are ours, so that exactly what was
-sent can be recorded and an answer is never asked for twice behind the recorder's back.
+The HTTP client and its requests are ours, so that exactly what was sent can be recorded, and no answer is asked for
+twice behind the recorder's back but one: a refusal of credentials that could be renewed.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import hashlib
-import os
+import re
 import ssl
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import string
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from aiconform.cluster import tls
+from aiconform.cluster.kubeconfig import LOOK, Chosen, choose
+from aiconform.cluster.login import Login, Plugged, Stored, basic, refuse_provider
+from aiconform.cluster.plugin import Plugin
+from aiconform.cluster.plugin_answer import CredentialError
+from aiconform.cluster.plugin_process import NO_ASIDE, Aside
+from aiconform.cluster.proxies import Proxy, proxy_for
 from aiconform.errors import UnreachableError
 
 if TYPE_CHECKING:
     import httpx2
-    from lightkube.config.kubeconfig import SingleConfig
 
-DEFAULT_KUBECONFIG = "~/.kube/config"
+    from aiconform.cluster.kubeconfig_format import User
+
+_SECRET_VARIABLE = re.compile(r"(?i)token|secret|passw|credential|(?:api|access|private)_?key")
+_HEADER_LETTERS = frozenset(string.ascii_letters + string.digits + "!#$&'*+-.^_`|~")
+_SHORTEST_SECRET = 8
+"""Shorter ones stand in ordinary words: to take those out would make a bundle unreadable and hide nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,153 +45,212 @@ class Connection:
         server: URL of the API server.
         secrets: our own credentials in every stored form, for the redactor.
         ca_sha256: digest of the CA bundle that the server is checked against; empty where the system's CAs are.
+        unusual: what a reader of the evidence should know of the way: a server that is not checked, a proxy, another
+            user's name. Names nobody and no host.
     """
 
     server: str
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = field(repr=False)
     ca_sha256: str
-    _config: SingleConfig
+    unusual: tuple[str, ...]
+    _chosen: Chosen = field(repr=False)
+    _proxy: Proxy | None = field(repr=False)
+    _ca: bytes = field(repr=False)
 
-    def client(self, on_token: Callable[[str], None] = lambda _: None) -> httpx2.AsyncClient:
-        """An HTTP client with this connection's credentials; the caller closes it.
+    @property
+    def secure(self) -> bool:
+        """Whether it is TLS. Credentials are sent over nothing else."""
+        return urlsplit(self.server).scheme == "https"
 
-        ``on_token`` hears of every token that a credential plugin gives: :attr:`secrets` cannot hold it beforehand.
+    def login(self, learn: Callable[[str | bytes], None] = lambda _: None, aside: Aside = NO_ASIDE) -> Login:
+        """The credentials of this connection; ``learn`` hears of every one before it is sent.
 
         Raises:
-            UnreachableError: the certificates or the key cannot be used.
+            UnreachableError: the kubeconfig's way to log in cannot be used.
+        """
+        user = self._chosen.user if self.secure else _nobody(self._chosen.user)
+        try:
+            refuse_provider(user)
+            if user.plugin is not None and not user.has_own:
+                return Login(Plugged(Plugin(user.plugin, self._chosen.cluster, self._ca, aside), learn))
+            stored = Stored(user, learn)
+            if user.has_certificate:
+                self.context(stored.read().pair)
+        except CredentialError as problem:
+            raise _unusable(problem) from None
+        return Login(stored)
+
+    def context(self, pair: tls.KeyPair | None = None) -> ssl.SSLContext:
+        """How the server is checked and shown this certificate.
+
+        Raises:
+            CredentialError: the CA, the certificate or its key cannot be used.
+        """
+        try:
+            return tls.context(self._ca, checked=not self._chosen.cluster.insecure, pair=pair)
+        except (ssl.SSLError, OSError, ValueError) as problem:
+            # the ssl module's words name a library's function; none of them repeats what it was given
+            what = "the client certificate or its key" if pair else "the certificate authority"
+            raise CredentialError(
+                f"{what} cannot be used: {getattr(problem, 'reason', None) or type(problem).__name__}",
+                "try the same context with kubectl; renew its certificates if it fails too",
+            ) from None
+
+    def client(self, pair: tls.KeyPair | None = None) -> httpx2.AsyncClient:
+        """An HTTP client that shows this certificate; the caller closes it.
+
+        Raises:
+            CredentialError: the CA, the certificate or its key cannot be used.
         """
         import httpx2
-        from lightkube.core.exceptions import ConfigError
 
-        from aiconform.cluster.plugin import authentication
-
-        try:
-            context = tls_context(self._config)
-            auth = authentication(self._config.user, on_token)
-        except (ConfigError, ssl.SSLError, OSError, ValueError) as problem:
-            raise UnreachableError(
-                f"the kubeconfig's credentials cannot be used: {problem}",
-                hint="try the same context with kubectl; renew its certificates if it fails too",
-            ) from problem
-        # a redirect would carry the request to somewhere nobody named, and a proxy from the environment likewise
+        # a redirect would carry the request to somewhere nobody named; proxies of the environment are ours to choose
         return httpx2.AsyncClient(
             base_url=self.server,
-            verify=context,
-            auth=auth,
+            headers=impersonation(self._chosen.user) if self.secure else [],
+            verify=self.context(pair),
             trust_env=False,
             follow_redirects=False,
+            proxy=self._through(),
         )
 
+    @property
+    def server_name(self) -> str:
+        """The name that the server's certificate has to hold, where it is not the URL's."""
+        return self._chosen.cluster.tls_server_name
 
-def tls_context(config: SingleConfig) -> ssl.SSLContext:
-    """How to check the server and show who we are.
+    def _through(self) -> httpx2.Proxy | None:
+        import httpx2
 
-    lightkube would write a client key from the kubeconfig to a temporary file; here it stays in memory.
-
-    Raises:
-        ssl.SSLError, OSError, ValueError: a certificate or key cannot be used.
-    """
-    cluster, user = config.cluster, config.user
-    context = ssl.create_default_context(
-        cafile=config.abs_file(cluster.certificate_auth) if cluster.certificate_auth else None,
-        cadata=_decoded(cluster.certificate_auth_data).decode() if cluster.certificate_auth_data else None,
-    )
-    if cluster.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if user and (user.client_cert or user.client_cert_data):
-        with (
-            _file(user.client_cert_data, user.client_cert, config) as cert,
-            _file(user.client_key_data, user.client_key, config) as key,
-        ):
-            context.load_cert_chain(cert, key)
-    return context
-
-
-@contextlib.contextmanager
-def _file(data: str | None, name: str | None, config: SingleConfig) -> Iterator[str]:
-    """A path to read data from: an anonymous file in memory, since the ssl module reads from files only."""
-    if not data:
-        yield str(config.abs_file(name or ""))
-        return
-    descriptor = os.memfd_create("credential", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, _decoded(data))
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
-
-
-def _decoded(data: str) -> bytes:
-    return base64.b64decode(data, validate=True)
+        if self._proxy is None:
+            return None
+        checked = not self._chosen.cluster.insecure
+        # kubectl checks a proxy against the kubeconfig's CA alone; the system's are what most proxies have theirs from
+        context = tls.context(self._ca, checked=checked, system=True) if self._proxy.scheme == "https" else None
+        return httpx2.Proxy(self._proxy.url, ssl_context=context, auth=self._proxy.user)
 
 
 def connect(kubeconfig: Path | None = None, context: str | None = None) -> Connection:
-    """The connection that kubectl would take: ``kubeconfig``, else $KUBECONFIG, else ~/.kube/config.
+    """The connection that kubectl would take: see :func:`aiconform.cluster.kubeconfig.choose`.
 
     Raises:
-        UnreachableError: there is no such file or context, or it cannot be read. No request is made.
+        UnreachableError: there is no such file or context, or it cannot be used. No request is made.
     """
-    from lightkube.config.kubeconfig import KubeConfig
-    from lightkube.core.exceptions import ConfigError
-
-    path = kubeconfig or Path(os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG).expanduser()
-    if not path.is_file():
+    chosen = choose(kubeconfig, context)
+    cluster, user = chosen.cluster, chosen.user
+    server = _server(chosen)
+    try:
+        proxy = proxy_for(server, cluster.proxy_url)
+    except ValueError as problem:
         raise UnreachableError(
-            f"no kubeconfig at {path}",
-            hint="name one with --kubeconfig, or bring up a cluster of our own with --local",
+            f"the proxy cannot be used: {problem}", hint="for example http://127.0.0.1:3128"
+        ) from None
+    if cluster.insecure and (cluster.ca_file or cluster.ca_data):
+        raise UnreachableError(
+            f"{chosen.source}: the cluster has a certificate authority and insecure-skip-tls-verify",
+            hint="take one of them away; kubectl refuses both together too",
+        )
+    if not user.act_as and (user.act_as_uid or user.act_as_groups or user.act_as_extra):
+        raise UnreachableError(
+            f"{chosen.source}: the user is to act in groups of another user, who is not named",
+            hint="add the name (as), or take as-groups, as-uid and as-user-extra away",
         )
     try:
-        loaded = KubeConfig.from_file(path)
-        config = loaded.get(context)
-    except ConfigError as problem:
-        known = ", ".join(sorted(loaded.contexts)) if context and "loaded" in locals() else ""
+        ca = tls.ca_of(cluster)
+        tls.context(ca, checked=not cluster.insecure)
+    except (ssl.SSLError, OSError, ValueError) as problem:
+        words = getattr(problem, "strerror", None) if isinstance(problem, OSError) else ""
         raise UnreachableError(
-            f"{path}: {problem}",
-            hint=f"contexts in this file: {known}" if known else "look at the file with kubectl config view",
-        ) from problem
-    except Exception as problem:
-        # the file is the user's and the reader's own errors for a broken one are of many kinds
-        raise UnreachableError(
-            f"{path} is not a usable kubeconfig: {type(problem).__name__}",
-            hint="look at it with kubectl config view",
-        ) from problem
-    if config is None:
-        raise UnreachableError(f"{path} names no current context", hint="name one with --context")
+            f"the certificate authority of the kubeconfig cannot be used: {words or type(problem).__name__}",
+            hint="try the same context with kubectl",
+        ) from None
     return Connection(
-        server=config.cluster.server,
-        secrets=tuple(_secrets(config)),
-        ca_sha256=_ca_digest(config),
-        _config=config,
+        server=server,
+        secrets=tuple(_secrets(user, proxy)),
+        ca_sha256=hashlib.sha256(ca).hexdigest() if ca else "",
+        unusual=tuple(_unusual(chosen, server, proxy)),
+        _chosen=chosen,
+        _proxy=proxy,
+        _ca=ca,
     )
 
 
-def _secrets(config: SingleConfig) -> list[bytes]:
-    user = config.user
-    if user is None:
+def impersonation(user: User) -> list[tuple[bytes, bytes]]:
+    """The headers that ask the API server to take us for somebody else."""
+    if not user.act_as:
         return []
+    headers = [("Impersonate-User", user.act_as)]
+    headers += [("Impersonate-Uid", user.act_as_uid)] if user.act_as_uid else []
+    headers += [("Impersonate-Group", group) for group in user.act_as_groups]
+    headers += [
+        (f"Impersonate-Extra-{_escaped(key)}", value) for key, values in user.act_as_extra.items() for value in values
+    ]
+    return [(name.encode("ascii"), value.encode()) for name, value in headers]
+
+
+def _escaped(key: str) -> str:
+    return "".join(chr(byte) if chr(byte) in _HEADER_LETTERS else f"%{byte:02X}" for byte in key.encode())
+
+
+def _server(chosen: Chosen) -> str:
+    """The server's URL; one without a scheme is TLS where anything says so, as for kubectl."""
+    cluster, user = chosen.cluster, chosen.user
+    server = cluster.server
+    if "://" not in server:
+        secure = cluster.ca_file or cluster.ca_data or cluster.insecure or user.has_certificate
+        server = f"{'https' if secure else 'http'}://{server}"
+    parts = urlsplit(server)
+    try:
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username:
+        raise UnreachableError(f"{chosen.source}: the server's address is not usable", hint=LOOK)
+    return parts._replace(query="", fragment="").geturl()
+
+
+def _nobody(user: User) -> User:
+    return type(user)()
+
+
+def _unusual(chosen: Chosen, server: str, proxy: Proxy | None) -> list[str]:
+    found = []
+    if server.startswith("http:"):
+        found.append("the API server is asked without TLS, so no credentials are sent")
+    elif chosen.cluster.insecure:
+        found.append("the API server's certificate is not checked (insecure-skip-tls-verify): it could be any server")
+    if proxy is not None:
+        found.append(f"the API server is reached through a proxy ({proxy.scheme}, by {proxy.source})")
+    if chosen.user.act_as:
+        found.append("the run acts as another user (impersonation)")
+    return found
+
+
+def _unusable(problem: CredentialError) -> UnreachableError:
+    return UnreachableError(
+        f"the kubeconfig's credentials cannot be used: {problem}",
+        hint=problem.hint or "try the same context with kubectl",
+    )
+
+
+def _secrets(user: User, proxy: Proxy | None) -> list[bytes]:
+    """Every credential that is known before the first request."""
     found: list[bytes] = []
-    for text in (user.token, user.password, user.client_cert_data, user.client_key_data):
-        if text:
-            found.append(text.encode())
-            with contextlib.suppress(binascii.Error, ValueError):
-                found.append(base64.b64decode(text, validate=True))
-    for name in (user.token_file, user.client_cert, user.client_key):
-        if name:
-            try:
-                found.append(Path(config.abs_file(name)).read_bytes().strip())
-            except OSError:
-                continue
-    return [secret for secret in found if len(secret) >= 8]
 
+    def learn(secret: str | bytes) -> None:
+        found.append(secret.encode() if isinstance(secret, str) else secret)
 
-def _ca_digest(config: SingleConfig) -> str:
-    cluster = config.cluster
-    if cluster.certificate_auth_data:
-        return hashlib.sha256(_decoded(cluster.certificate_auth_data)).hexdigest()
-    if cluster.certificate_auth:
-        try:
-            return hashlib.sha256(Path(config.abs_file(cluster.certificate_auth)).read_bytes()).hexdigest()
-        except OSError:
-            return ""
-    return ""
+    with contextlib.suppress(CredentialError):  # told where it is used
+        Stored(user, learn).read()
+    for text in (user.token, user.password, user.certificate_data, user.key_data):
+        learn(text)
+    for data in (user.certificate_data, user.key_data):
+        with contextlib.suppress(ValueError):
+            learn(tls.decoded(data))
+    for variable in user.plugin.env if user.plugin else []:
+        if _SECRET_VARIABLE.search(variable.name):
+            learn(variable.value)
+    if proxy is not None and proxy.user is not None:
+        learn(proxy.user[1])
+        basic(*proxy.user, learn)
+    return [secret for secret in dict.fromkeys(found) if len(secret) >= _SHORTEST_SECRET]

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx2
 
-from aiconform.cluster.plugin import PluginError
-from aiconform.errors import InternalError
+from aiconform.cluster.clients import Clients
+from aiconform.cluster.plugin_answer import CredentialError
+from aiconform.cluster.plugin_process import NO_ASIDE, Aside
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from aiconform.cluster.connection import Connection
+    from aiconform.cluster.login import Credentials
 
 MAX_BODY = 32 * 1024 * 1024
 _USER_AGENT = "aiconform"
+_UNAUTHORIZED = 401
+_FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError, CredentialError)
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,10 @@ class RawRequest:
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """An answer as it came; ``status`` 0 and ``error`` where none came."""
+    """An answer as it came; ``status`` 0 and ``error`` where none came.
+
+    With status 401, ``error`` says what was refused, and that it was renewed in vain.
+    """
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -64,74 +71,125 @@ class RawStream:
 
 
 class ClusterHttp:
-    """One HTTP client to one API server; use as ``async with``."""
+    """One HTTP client to one API server; use as ``async with``.
 
-    def __init__(self, connection: Connection, on_token: Callable[[str], None] = lambda _: None) -> None:
-        self._connection = connection
-        self._on_token = on_token
-        self._client: httpx2.AsyncClient | None = None
+    A request that is answered by 401 is sent a second time where other credentials can be had: once, and only then.
+
+    Args:
+        connection: the way there.
+        on_token: hears of every credential before it is sent; :attr:`Connection.secrets` cannot hold those of plugins.
+        aside: how a credential plugin talks to a person.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        on_token: Callable[[str | bytes], None] = lambda _: None,
+        aside: Aside = NO_ASIDE,
+    ) -> None:
+        self._login = connection.login(on_token, aside)
+        self._clients = Clients(connection)
+        self._extensions = {"sni_hostname": connection.server_name} if connection.server_name else {}
+        self.trouble: CredentialError | None = None
+        """What kept the last request that lacked credentials from having them."""
 
     async def __aenter__(self) -> ClusterHttp:
-        """Open the client; no request is made."""
-        self._client = self._connection.client(self._on_token)
+        """Make ready; no request is made and no plugin is asked."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the client."""
-        if self._client is not None:
-            await self._client.aclose()
+        """Close every connection."""
+        await self._clients.aclose()
 
     async def send(self, request: RawRequest) -> RawAnswer:
         """Send a request; what keeps it from being answered is in ``error``, never raised."""
         try:
-            async with self._stream(request, httpx2.Timeout(30, connect=10)) as response:
+            async with self._answered(request, httpx2.Timeout(30, connect=10)) as (response, refusal):
                 body = bytearray()
                 async for part in response.aiter_bytes():
                     body += part
                     if len(body) > MAX_BODY:
                         return RawAnswer(0, error="the answer is larger than 32 MiB")
-                return _answer(response, bytes(body))
-        except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as problem:
+                return _answer(response, bytes(body), refusal)
+        except _FAILURES as problem:
             return RawAnswer(0, error=reason(problem))
 
     @asynccontextmanager
     async def stream(self, request: RawRequest) -> AsyncIterator[RawStream]:
         """Send a request whose answer is read line by line; there is no limit on the time between lines."""
-        opened = self._stream(request, httpx2.Timeout(30, connect=10, read=None))
+        opened = self._answered(request, httpx2.Timeout(30, connect=10, read=None))
         try:
-            response = await opened.__aenter__()
-        except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as problem:
+            response, refusal = await opened.__aenter__()
+        except _FAILURES as problem:
             yield RawStream(RawAnswer(0, error=reason(problem)), None)
             return
         try:
-            yield RawStream(_answer(response, b""), response)
+            yield RawStream(_answer(response, b"", refusal), response)
         finally:
             await opened.__aexit__(None, None, None)
 
-    def _stream(self, request: RawRequest, timeout: httpx2.Timeout):  # type: ignore[no-untyped-def]
-        if self._client is None:
-            raise InternalError("the HTTP client is not open")
+    @asynccontextmanager
+    async def _answered(
+        self, request: RawRequest, timeout: httpx2.Timeout
+    ) -> AsyncIterator[tuple[httpx2.Response, str]]:
+        """The answer, and why our credentials were refused if they were."""
+        async with AsyncExitStack() as stack:
+            credentials = await self._credentials()
+            response = await stack.enter_async_context(self._sent(request, credentials, timeout))
+            why_not = ""
+            if response.status_code == _UNAUTHORIZED:
+                try:
+                    other = await self._login.renewed(credentials)
+                except CredentialError as problem:
+                    other, why_not, self.trouble = credentials, f"; {problem}", problem
+                if other is not credentials:
+                    await stack.aclose()
+                    response = await stack.enter_async_context(self._sent(request, other, timeout))
+            refused = response.status_code == _UNAUTHORIZED
+            yield response, f"{self._login.refusal()}{why_not}" if refused else ""
+
+    async def _credentials(self) -> Credentials:
+        try:
+            return await self._login.current()
+        except CredentialError as problem:
+            self.trouble = problem
+            raise
+
+    @asynccontextmanager
+    async def _sent(
+        self, request: RawRequest, credentials: Credentials, timeout: httpx2.Timeout
+    ) -> AsyncIterator[httpx2.Response]:
         headers = {"User-Agent": _USER_AGENT, **request.headers}
-        return self._client.stream(
-            request.method,
-            request.path,
-            params=list(request.query),
-            headers=headers,
-            content=request.body,
-            timeout=timeout,
-        )
+        if credentials.authorization:
+            headers["Authorization"] = credentials.authorization
+        async with (
+            self._clients.of(credentials.pair) as client,
+            client.stream(
+                request.method,
+                request.path,
+                params=list(request.query),
+                headers=headers,
+                content=request.body,
+                timeout=timeout,
+                extensions=self._extensions,
+            ) as response,
+        ):
+            yield response
 
 
 def reason(problem: BaseException) -> str:
     """A few words for why no answer came, without addresses."""
     if isinstance(problem, httpx2.TimeoutException):
         return "timeout"
-    if isinstance(problem, PluginError):
+    if isinstance(problem, CredentialError):
         return str(problem)
+    if isinstance(problem, httpx2.ProxyError):
+        return f"the proxy refuses: {_first_number(str(problem))}"
     text = " ".join(f"{type(found).__name__} {found}" for found in _chain(problem)).lower()
     for word, meaning in (
+        ("alert", "tls: the server does not accept our client certificate, or asks for one"),
         ("certificate", "tls: the server's certificate cannot be verified"),
         ("refused", "connection refused"),
         ("reset", "connection reset"),
@@ -155,6 +213,12 @@ def _chain(problem: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
-def _answer(response: httpx2.Response, body: bytes) -> RawAnswer:
+def _first_number(text: str) -> str:
+    """The status that a proxy answered with; the rest is its own words."""
+    return next((word for word in text.split() if word.isdigit()), "it cannot be spoken to")
+
+
+def _answer(response: httpx2.Response, body: bytes, refusal: str) -> RawAnswer:
     headers = {key.lower(): value for key, value in response.headers.items()}
-    return RawAnswer(response.status_code, headers, body, warnings=tuple(response.headers.get_list("warning")))
+    warnings = tuple(response.headers.get_list("warning"))
+    return RawAnswer(response.status_code, headers, body, refusal, warnings)

@@ -276,5 +276,7 @@ def _refusal(answer: Answer, what: str) -> UndecidableError:
     except StrictJSONError:
         body = None
     if isinstance(body, dict) and body.get("kind") == "Status":
-        return RefusedError(what, answer.status, str(body.get("reason", "")), str(body.get("message", "")))
+        # the API server says of credentials that it refuses no more than that; what was tried is our own to say
+        message = answer.error or str(body.get("message", ""))
+        return RefusedError(what, answer.status, str(body.get("reason", "")), message)
     return RefusedError(what, answer.status, "", "the answer is no Kubernetes Status")

@@ -25,6 +25,25 @@ class RunStarted:
 
 
 @dataclass(frozen=True)
+class PluginAsks:
+    """A credential plugin takes the terminal to ask a person; nothing else may be drawn until :class:`PluginDone`."""
+
+    plugin: str
+
+
+@dataclass(frozen=True)
+class PluginDone:
+    """The terminal is free again."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """Words for a person that are no part of the evidence: what a credential plugin says."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class ClusterFound:
     """Discovery ended."""
 
@@ -108,6 +127,9 @@ class RunFinished:
 
 Event = (
     RunStarted
+    | PluginAsks
+    | PluginDone
+    | Told
     | ClusterFound
     | CheckAwaits
     | CheckStarted

@@ -89,10 +89,11 @@ class LiveLane:
         except anyio.get_cancelled_exc_class():
             self._append(ResponseData(status=0, error=CUT))
             raise
-        content_type = raw.headers.get("content-type", "")
+        content_type = self._wire.redactor.redact_text(raw.headers.get("content-type", ""))
         body = self._wire.redactor.redact_body(raw.body, content_type) if raw.body else b""
         self._append(self._response(raw, body))
-        return Answer(n, raw.status, body, content_type, raw.error, _seconds(raw.headers.get("retry-after", "")))
+        error = self._wire.redactor.redact_text(raw.error)
+        return Answer(n, raw.status, body, content_type, error, _seconds(raw.headers.get("retry-after", "")))
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:
         """See :class:`~aiconform.engine.lane.Lane`."""
@@ -171,13 +172,13 @@ class LiveLane:
         text = self._wire.redactor.redact_text
         return ResponseData(
             status=raw.status,
-            content_type=raw.headers.get("content-type", ""),
-            server_date=raw.headers.get("date", ""),
-            audit_id=raw.headers.get("audit-id", ""),
+            content_type=text(raw.headers.get("content-type", "")),
+            server_date=text(raw.headers.get("date", "")),
+            audit_id=text(raw.headers.get("audit-id", "")),
             warnings=[text(warning) for warning in raw.warnings],
             body=self._wire.writer.blob(body) if body else None,
             body_size=len(body),
-            error=raw.error,
+            error=text(raw.error),
         )
 
     def _append(self, payload: BaseModel) -> Record:

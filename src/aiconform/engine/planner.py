@@ -30,6 +30,7 @@ def plan(
     created: datetime,
     command: list[str],
     server_ca_sha256: str,
+    unusual: tuple[str, ...] = (),
     images: Mapping[str, str],
     options: Mapping[str, str],
 ) -> Plan:
@@ -48,6 +49,7 @@ def plan(
         created=created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         command=command,
         server_ca_sha256=server_ca_sha256,
+        unusual=list(unusual),
         images=dict(sorted(images.items())),
         options=checked(options),
         checks=[_planned(requirement, checks.get(requirement.id)) for requirement in wanted],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ import anyio
 
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp
+from aiconform.cluster.plugin_process import Aside
 from aiconform.engine.conduct import Outcome, PreflightError, compose, conduct, namespaces
-from aiconform.engine.events import Emit, RunFinished, RunStarted
+from aiconform.engine.events import Emit, PluginAsks, PluginDone, RunFinished, RunStarted, Told
 from aiconform.engine.live import Clock, Wire
 from aiconform.engine.planner import plan as make_plan
 from aiconform.engine.stage import LiveStage
@@ -95,6 +97,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
         AbandonedError: interrupted twice; says how to remove the rest.
     """
     connection = connect(options.kubeconfig, options.context)
+    redactor = Redactor(connection.secrets)
     clock = Clock()
     run_id = options.run or new_run_id()
     plan = make_plan(
@@ -103,8 +106,9 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
         requirements=options.requirements,
         checks=checks,
         created=clock.wall(),
-        command=list(options.command),
+        command=[redactor.without_secrets(word) for word in options.command],
         server_ca_sha256=connection.ca_sha256,
+        unusual=connection.unusual,
         images={**DEFAULT_IMAGES, **options.images},
         options=options.options,
     )
@@ -112,8 +116,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     writer = BundleWriter(bundle, wall=clock.wall, mono_us=clock.mono_us)
     started = writer.commit_plan(plan).wall
     emit(RunStarted(plan, bundle))
-    redactor = Redactor(connection.secrets)
-    async with ClusterHttp(connection, redactor.learn_secret) as http:
+    async with ClusterHttp(connection, redactor.learn_secret, _aside(redactor, emit)) as http:
         stage = LiveStage(Wire(run_id, http, writer, redactor, clock), options.arrivals)
 
         async def work() -> Outcome:
@@ -127,12 +130,26 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
             raise UnreachableError(
                 refused.cause,
                 details=[f"server {connection.server}"],
-                hint="try kubectl get nodes with the same context",
+                hint=(http.trouble and http.trouble.hint) or "try kubectl get nodes with the same context",
             ) from refused
     verdicts = compose(plan, outcome, started=started, ended=writer.last_wall, keep=options.keep)
     root = writer.seal(verdicts=verdicts, partial=outcome.partial)
     emit(RunFinished(verdicts, bundle, root, clock.seconds()))
     return RunResult(verdicts, bundle, root, verdicts.exit_code)
+
+
+def _aside(redactor: Redactor, emit: Emit) -> Aside:
+    """How credential plugins talk to whoever watches the run."""
+
+    @contextmanager
+    def terminal(name: str) -> Iterator[None]:
+        emit(PluginAsks(name))
+        try:
+            yield
+        finally:
+            emit(PluginDone())
+
+    return Aside(lambda line: emit(Told(redactor.redact_text(line))), terminal)
 
 
 async def _until_told(stage: LiveStage, plan: Plan, work: Callable[[], Awaitable[Outcome]]) -> Outcome:

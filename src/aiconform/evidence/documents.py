@@ -6,9 +6,9 @@ shows comes from these two and from the log, never from the code of a check.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from aiconform.evidence.records import ObservationData, Outcome
 
@@ -63,6 +63,9 @@ class Plan(_Document):
     created: str = Field(description="UTC, RFC 3339")
     command: list[str] = Field(description="arguments as given, without values that could be secret")
     server_ca_sha256: str = Field(default="", description="digest of the CA bundle the API server is checked against")
+    unusual: list[str] = Field(
+        default=[], description="what a reader should know of the way to the cluster: a server not checked, a proxy"
+    )
     images: dict[str, str] = Field(default={}, description="role to image reference")
     options: dict[str, str] = Field(
         default={},
@@ -71,6 +74,12 @@ class Plan(_Document):
         description="what was told of the cluster, such as gateway-class",
     )
     checks: list[PlannedCheck]
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The way to most clusters is a plain one: then nothing is written of it."""
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if value or name != "unusual"}
 
 
 class ProbeVerdict(_Document):

@@ -68,7 +68,10 @@ class ResponseData(_Stored):
     warnings: list[str] = []
     body: str | None = Field(default=None, description="blob digest of the body after redaction")
     body_size: int = 0
-    error: str = Field(default="", description="timeout, refused, reset, tls ...; empty when an answer came")
+    error: str = Field(
+        default="",
+        description="timeout, refused, reset, tls ...; empty when an answer came, unless it was 401",
+    )
 
 
 class ChunkData(_Stored):

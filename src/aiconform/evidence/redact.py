@@ -77,6 +77,10 @@ class Redactor:
         """A text as the check may see it: a log, an error, a header."""
         return self._names.hide(self._credentials.remove(text))
 
+    def without_secrets(self, text: str) -> str:
+        """Our own text without credentials; the names in it are ours and stay."""
+        return self._credentials.remove(text)
+
     def restore_text(self, text: str) -> str:
         """A request's text as the cluster knows it, with pseudonyms turned back. Never record what this returns."""
         return self._names.restore(text)

@@ -74,6 +74,7 @@ def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
         command=tuple(plan.command),
         images=tuple(sorted(plan.images.items())),
         options=tuple(sorted(plan.options.items())),
+        unusual=tuple(plan.unusual),
         started=verdicts.started,
         ended=verdicts.ended,
         took_us=max((record.mono for record in source.records), default=0),

@@ -148,6 +148,7 @@ def _cluster(report: Report) -> Iterator[str]:
     yield f"* Kubernetes: {escape(cluster.version or 'unknown')} {escape(cluster.platform)}".rstrip()
     yield f"* Accelerators: {escape(cluster.accelerators or 'none found')}"
     yield f"* UID of kube-system: {code(cluster.kube_system_uid or 'unknown')}"
+    yield from (f"* Note: {escape(what)}" for what in report.unusual)
     yield ""
     nodes = [
         tuple(map(_cell, (n.name, "yes" if n.ready else "no", n.kubelet, n.runtime, n.os, n.kernel, n.accelerators)))

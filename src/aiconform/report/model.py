@@ -245,6 +245,7 @@ class Report:
     command: tuple[str, ...]
     images: tuple[tuple[str, str], ...]
     options: tuple[tuple[str, str], ...]
+    unusual: tuple[str, ...]
     started: str
     ended: str
     took_us: int

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
-import pytest
-from tests.unit.cluster.test_connection import kubeconfig
+from tests.support.pki import kubeconfig
 
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp, RawAnswer, RawRequest
@@ -82,10 +81,3 @@ def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     target = b"http://127.0.0.1:9/elsewhere"
     with server(reply(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + target + b"\r\n\r\n")) as port:
         assert ask(tmp_path, f"http://127.0.0.1:{port}").status == 302
-
-
-def test_a_proxy_of_the_environment_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with server(reply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) as port:
-        assert ask(tmp_path, f"http://127.0.0.1:{port}").body == b"ok"

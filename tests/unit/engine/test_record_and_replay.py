@@ -67,7 +67,8 @@ class Recorded:
         clock = Clock()
         self.writer = BundleWriter(tmp_path / "bundle", wall=lambda: datetime.now(UTC), mono_us=clock.mono_us)
         self.writer.commit_plan(self.plan)
-        self.stage = LiveStage(Wire(RUN, self.api, self.writer, Redactor([]), clock))  # type: ignore[arg-type]
+        self.redactor = Redactor([])
+        self.stage = LiveStage(Wire(RUN, self.api, self.writer, self.redactor, clock))  # type: ignore[arg-type]
 
     def examination(self, stage: LiveStage | ReplayStage) -> Examination:
         return Examination(stage, FACTS, {"restricted": "ours"}, {}, lambda _: None)
@@ -413,3 +414,28 @@ def test_names_differ_between_runs_and_not_between_replays() -> None:
         return ctx.name("pod")
 
     assert name("0" * 16) == name("0" * 16) != name("1" * 16)
+
+
+def test_credentials_that_are_refused_are_said_and_leave_it_undecided(tmp_path: Path) -> None:
+    run = Recorded(tmp_path, check_of(create_and_wait))
+    status = json.dumps({"kind": "Status", "apiVersion": "v1", "reason": "Unauthorized", "message": "Unauthorized"})
+    words = "the API server does not accept the token of the kubeconfig"
+    refusal = RawAnswer(401, {"content-type": "application/json"}, status.encode(), words)
+    run.api.wrong = lambda _request, _answer: refusal
+    verdict = run.live()
+    assert verdict.outcome == "undecided"
+    assert verdict.probes[0].reason.endswith(f"401 Unauthorized: {words}")
+    assert run.replay(run.bundle(verdict)) == verdict
+
+
+@pytest.mark.parametrize("name", ["content-type", "date", "audit-id", "error"])
+def test_no_part_of_an_answer_is_recorded_as_it_came(tmp_path: Path, name: str) -> None:
+    run = Recorded(tmp_path, check_of(create_and_wait))
+    run.redactor.learn_secret("hunter2-hunter2-hunter2")
+    headers = {"content-type": "text/plain", name: "it is hunter2-hunter2-hunter2"}
+    error = headers.pop("error", "")
+    run.api.wrong = lambda _request, _answer: RawAnswer(401, headers, b"", error)
+    run.bundle(run.live())
+    log = (tmp_path / "bundle/log.jsonl").read_text()
+    assert "hunter2" not in log
+    assert "it is [redacted]" in log

@@ -19,7 +19,7 @@ from tests.unit.report.sample import MemoryBundle, Scribe, sample, sample_plan, 
 
 from aiconform.evidence.documents import Plan, Verdicts
 from aiconform.evidence.records import RestsOn
-from aiconform.report import render_html, render_json
+from aiconform.report import render_html, render_json, render_markdown
 from aiconform.report.model import Citation, ObservationView
 
 ROOT = Path(__file__).parents[3]
@@ -56,6 +56,14 @@ def test_header_names_product_versions_nodes_times_and_digests(page: Page, bundl
         "5d0a4f6e-2c55-4b0e-9a86-7f7a3a3f0f7e", "registry.k8s.io/e2e-test-images/busybox:1.37.0-1", "class-told", "aiconform run --local --release 1.35",
     ]  # fmt: skip
     assert [text for text in wanted if text not in page.text] == []
+
+
+def test_what_is_unusual_in_the_way_to_the_cluster_is_told() -> None:
+    words = "the API server's certificate is not checked"
+    unusual = sample(sample_plan().model_copy(update={"unusual": [words]}))
+    assert words in Page(render_html(unusual)).text
+    assert words in render_markdown(unusual).replace("\\", "")
+    assert words not in Page(render_html(sample())).text
 
 
 def test_every_requirement_has_its_anchor_and_is_linked_from_the_summary(page: Page, bundle: MemoryBundle) -> None:
