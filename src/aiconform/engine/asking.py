@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aiconform.engine.api import CHECK_LABEL, OBJECT_LABEL, RUN_LABEL, Api, Handle, Obj
+from aiconform.engine.api import Api, Handle, Obj, owner
 from aiconform.engine.kinds import Kind, of
 from aiconform.engine.lane import TEXT, Lane
+from aiconform.engine.ownership import CHECK_LABEL, OBJECT_LABEL, marked
 
 if TYPE_CHECKING:
     from aiconform.engine.facts import Facts
@@ -88,21 +89,12 @@ class Asking:
     def _labelled(self, manifest: Obj) -> Obj:
         kind = of(manifest)
         meta = dict(manifest["metadata"])
-        labels = {
-            **meta.get("labels", {}),
-            "app.kubernetes.io/managed-by": "aiconform",
-            RUN_LABEL: self._lane.run,
-            CHECK_LABEL: self._place.requirement,
-            OBJECT_LABEL: meta["name"],
-        }
-        meta["labels"] = labels
         if kind.namespaced:
             meta.setdefault("namespace", self._place.namespace)
         elif self._place.root is not None:
-            meta["ownerReferences"] = [
-                {"apiVersion": "v1", "kind": "Namespace", "name": self._place.root.name, "uid": self._place.root.uid}
-            ]
-        return {**manifest, "metadata": meta}
+            meta["ownerReferences"] = [owner(self._place.root)]
+        labels = {CHECK_LABEL: self._place.requirement, OBJECT_LABEL: meta["name"]}
+        return marked({**manifest, "metadata": meta}, self._lane.run, labels)
 
     async def patch(self, handle: Handle, change: Obj) -> Obj:
         """Change an object of this check by JSON merge patch; returns it as it is then."""
