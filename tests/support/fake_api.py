@@ -32,8 +32,9 @@ _DISCOVERED = ("pods", "configmaps", "jobs")
 class FakeApi:
     """Stands in for :class:`aiconform.cluster.http.ClusterHttp`.
 
-    ``on_create`` is called with every created object and may change it. ``wrong`` may replace any answer. ``refused`` answers requests
-    of a method and does nothing of what they ask. Objects in ``stuck`` stay when they are deleted; those with finalizers stay too, and so does a namespace that has one in it.
+    ``on_create`` is called with every created object and may change it. ``wrong`` may replace any answer. ``refused``
+    answers requests of a method, and nothing of what they ask is done. Objects in ``stuck`` stay when they are deleted;
+    those with finalizers stay too, and so does a namespace that has one in it.
     """
 
     def __init__(self) -> None:

@@ -15,6 +15,7 @@ from aiconform.engine.arriving import all_seen, arrived, look
 from aiconform.engine.cleanup import remove
 from aiconform.engine.events import ClusterFound, Emit
 from aiconform.engine.examine import BEGINS, KEPT, Examination, examine, not_run, unmet
+from aiconform.engine.guards import fence
 from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, TimeUp
 from aiconform.engine.model import State
@@ -136,6 +137,7 @@ async def _prepared(stage: Stage, plan: Plan, standards: set[str]) -> list[Handl
                 tried.append(name)
                 made.append(await _namespace(api, plan, name, standard, root=made[0] if made else None))
         for handle in made:
+            await fence(api, plan.run, handle.name)
             await _service_account(api, handle.name)
     except (UndecidableError, TimeUp) as problem:
         cause = problem.cause if isinstance(problem, UndecidableError) else "no default ServiceAccount appeared"
