@@ -26,6 +26,7 @@ _KINDS = {
     "topologies": ("kueue.x-k8s.io/v1beta2", "Topology"),
     "apiservices": ("apiregistration.k8s.io/v1", "APIService"),
 }
+_SPACES = "/api/v1"
 _DISCOVERED = ("pods", "configmaps", "jobs")
 
 
@@ -131,7 +132,7 @@ class FakeApi:
 
     async def _gone(self, path: str) -> bool:
         """Delete an object, and what is in it first; False where something holds it."""
-        inside = [other for other in self.objects if other.startswith(f"{path}/")]
+        inside = [other for other in self.objects if path.startswith(_SPACES) and f"{path[len(_SPACES) :]}/" in other]
         gone = [await self._gone(other) for other in inside]
         meta = self.objects[path]["metadata"]
         meta["deletionTimestamp"] = "2026-11-26T12:00:00Z"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aiconform.engine.stage import Stage
 
 ENDED = "ended"
+_ACCOUNT_WITHIN_S = 30.0
 _SPARE_S = 3600
 """Seconds that a run may take beside its probes: waiting for add-ons of a local cluster, cleaning up."""
 
@@ -187,9 +188,10 @@ async def _service_account(api: Api, namespace: str) -> None:
         return State("met" if objects else "nothing", f"{len(objects)} of 1 there")
 
     what = f"the default ServiceAccount of {namespace}"
-    end = await watch(api, target, there, limit=api.lane.now + 30, waiting_for=what, tell=lambda _: None)
+    limit = api.lane.now + _ACCOUNT_WITHIN_S
+    end = await watch(api, target, there, limit=limit, waiting_for=what, tell=lambda _: None)
     if end.limit_reached:
-        raise UndecidableError(f"{what} did not appear within 30 s")
+        raise UndecidableError(f"{what} did not appear within {_ACCOUNT_WITHIN_S:g} s")
 
 
 async def _examine_all(

@@ -16,7 +16,7 @@ from aiconform.engine import kinds
 from aiconform.engine.api import Api, Handle, Obj, owner
 from aiconform.engine.model import State
 from aiconform.engine.ownership import CHECK_LABEL, OBJECT_LABEL, marked
-from aiconform.engine.undecidable import UndecidableError
+from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.engine.waits import Target, watch
 from aiconform.evidence.records import NoteData
 
@@ -48,6 +48,7 @@ QUOTA = {
 """Several times what all checks make at the same time; for what would make more than that without end."""
 _QUOTA_WITHIN_S = 30.0
 _NAME = "aiconform"
+NO_GUARD = "no guard for"
 
 
 def fences(namespace: str) -> list[Obj]:
@@ -112,12 +113,17 @@ class Guard:
         self._requirement = requirement
         self._deadline_s = max(DEADLINE_S, round(within_s) + SPARE_S)
         self._image = image
-        self._tried = False
+        self._settled = False
+        self._told = False
         self.handle: Handle | None = None
 
     async def stand(self, lane: Lane, versions: dict[str, int]) -> Handle | None:
-        """Make the guard if nobody has tried; returns it when it was made just now."""
-        if self._tried:
+        """Make the guard if there is none; returns it when it was made just now.
+
+        Where it cannot be made, that is written down once; where that may change (a webhook that does not answer yet)
+        the next object tries again.
+        """
+        if self._settled:
             return None
         # not with the probe's own requests: no observation rests on this one
         api = Api(lane, versions)
@@ -125,10 +131,12 @@ class Guard:
         try:
             created = await api.create(manifest)
         except UndecidableError as problem:
-            self._tried = True
-            lane.write(NoteData(text=f"no guard for {self._requirement}: {problem.cause}"))
+            self._settled = isinstance(problem, RefusedError) and problem.status < 500
+            if not self._told:
+                lane.write(NoteData(text=f"{NO_GUARD} {self._requirement}: {problem.cause}"))
+            self._told = True
             return None
-        self._tried = True  # not before: a probe that ends meanwhile leaves it to the next
+        self._settled = True
         meta = created["metadata"]
         self.handle = Handle(kinds.JOB, self.namespace, meta["name"], meta["uid"])
         if (created.get("spec") or {}).get("suspend"):

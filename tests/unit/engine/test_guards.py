@@ -101,6 +101,32 @@ def test_a_guard_that_may_not_be_made_is_told_and_fails_nothing(tmp_path: Path) 
     assert run.replay(run.bundle(verdict)) == verdict
 
 
+def test_a_guard_that_a_webhook_holds_up_is_made_with_the_next_object(tmp_path: Path) -> None:
+    async def two(ctx: Context) -> None:
+        await ctx.create(POD)
+        ready.append("now")
+        await ctx.create({**POD, "metadata": {"name": "another"}})
+        ctx.expect("two", "two", ok=True)
+
+    ready: list[str] = []
+    run = Recorded(tmp_path, check_of(two))
+    real = run.api._answer
+
+    async def answer(request: RawRequest) -> RawAnswer:
+        body = b'{"kind":"Status","apiVersion":"v1","reason":"InternalError","message":"failed calling webhook"}'
+        early = request.method == "POST" and request.path.endswith("jobs") and not ready
+        return RawAnswer(500, JSON, body) if early else await real(request)
+
+    run.api._answer = answer  # type: ignore[method-assign]
+    verdict = run.live()
+    first, second = [obj["metadata"] for obj in created(run.api) if obj["kind"] == "Pod"]
+    assert "ownerReferences" not in first
+    assert second["ownerReferences"][0]["kind"] == "Job"
+    assert sum(note.startswith("no guard") for note in notes(run)) == 1
+    assert run.api.objects == {}
+    assert run.replay(run.bundle(verdict)) == verdict
+
+
 def test_a_guard_that_the_cluster_suspends_is_told(tmp_path: Path) -> None:
     run = Recorded(tmp_path, check_of(create_and_wait))
 
