@@ -171,11 +171,14 @@ class Api:
         kind, meta = kind_of(manifest), manifest["metadata"]
         what = f"create {kind.kind} {meta['name']}"
         ask = Ask("POST", kind.path(meta.get("namespace", "")), (), JSON, dump(manifest))
+        unusable: UnusableError | None = None
         for attempt in range(_RETRIES + 1):
             answer = await self._exchange(ask)
-            if answer.status == 201:
-                created = self._object(answer, what, 201)
-                return self._held_against(created, manifest)
+            try:
+                if answer.status == 201:
+                    return self._held_against(self._object(answer, what, 201), manifest)
+            except UnusableError as problem:
+                unusable = problem
             if not (_unclear(answer) or answer.status in (409, 429)):
                 break
             if answer.status != 429 and (found := await self._there(kind, meta)) is not None:
@@ -185,7 +188,7 @@ class Api:
             if not _worth_another_try(answer) or attempt == _RETRIES:
                 break
             await self._wait(answer, attempt)
-        raise _refusal(answer, what)
+        raise unusable if unusable is not None and answer.status == 201 else _refusal(answer, what)
 
     def _held_against(self, created: Obj, manifest: Obj) -> Obj:
         meta = manifest["metadata"]
@@ -316,8 +319,8 @@ class Api:
 
 
 def _unclear(answer: Answer) -> bool:
-    """Whether an answer to a creation leaves open if it was done."""
-    return answer.status == 0 or answer.status >= 500
+    """Whether an answer to a creation leaves open if it was done: none, the server's error, or not its own words."""
+    return answer.status < 400 or answer.status >= 500
 
 
 def _worth_another_try(answer: Answer) -> bool:

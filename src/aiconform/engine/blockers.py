@@ -5,7 +5,7 @@ The API server tells of a namespace's troubles late and in numbers; what is in i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -127,15 +127,15 @@ def _object(kind: str, meta: Obj) -> Iterator[str]:
         yield f"{what} {asked}: {who}" if kind == "Pod" else f"{what} {asked} and {who}"
 
 
-async def inventory(api: Api, namespace: str) -> Inventory:
-    """Everything in a namespace but Secrets and events, by metadata alone.
+async def inventory(api: Api, namespace: str, of: Sequence[Kind] = ()) -> Inventory:
+    """Everything in a namespace but Secrets and events, by metadata alone; or what is of some kinds.
 
     Raises:
         UndecidableError: the kinds that the cluster serves cannot be read.
     """
     objects: list[tuple[str, Obj]] = []
     unseen: list[str] = []
-    for kind in await listable(api):
+    for kind in of or await listable(api):
         try:
             body = await api.get(kind.path(namespace), query=(("limit", "500"),), accept=_PARTIAL)
         except RefusedError as refused:

@@ -24,8 +24,17 @@ if TYPE_CHECKING:
 
 _LONGEST_RUN_S = 6 * 3600.0
 """How long a run may take whose namespace does not say it."""
-_NOT_INVENTORIED = frozenset({"ConfigMap", "ServiceAccount"})
-"""Every namespace has these without anybody's doing."""
+_TOLD = (
+    kinds.POD,
+    kinds.JOB,
+    kinds.DEPLOYMENT,
+    kinds.SERVICE,
+    kinds.RESOURCE_CLAIM,
+    kinds.RAY_CLUSTER,
+    kinds.VOLCANO_JOB,
+    kinds.GATEWAY,
+)
+"""Kinds whose number is told before they are removed with their namespace."""
 
 
 @dataclass
@@ -139,8 +148,10 @@ async def _counted(api: Api, handles: Iterable[Handle]) -> Counter[str] | None:
     try:
         for handle in handles:
             if handle.kind == kinds.NAMESPACE:
-                seen = await inventory(api, handle.name)
-                total.update(kind for kind, _ in seen.objects if kind not in _NOT_INVENTORIED)
+                seen = await inventory(api, handle.name, _TOLD)
+                if seen.unseen:
+                    return None
+                total.update(kind for kind, _ in seen.objects)
     except UndecidableError:
         return None
     return total

@@ -57,11 +57,27 @@ def once(answer: RawAnswer, *, done: bool, method: str = "POST") -> Callable[[Fa
         once(status(503), done=False),
         once(status(504), done=True),
         once(status(500, "InternalError", "etcdserver: request timed out"), done=False),
+        once(RawAnswer(200, {"content-type": "text/html"}, b"<html>PASS</html>"), done=True),
+        once(RawAnswer(302, {"location": "https://example.com"}), done=False),
+        once(RawAnswer(201, JSON, b'{"kind":"Pod","apiVersion":"v1","metadata":{"na'), done=True),
         once(status(429, "TooManyRequests"), done=False),
         once(status(409, "Conflict", "Operation cannot be fulfilled on resourcequotas"), done=False),
         once(status(409, "AlreadyExists", "it exists"), done=True),
     ],
-    ids=["lost after", "lost before", "503 after", "503 before", "504", "500", "429", "quota conflict", "409 own"],
+    ids=[
+        "lost after",
+        "lost before",
+        "503 after",
+        "503 before",
+        "504",
+        "500",
+        "HTML",
+        "redirect",
+        "cut",
+        "429",
+        "quota conflict",
+        "409 own",
+    ],
 )
 def test_a_creation_without_a_clear_answer_comes_to_exactly_one_object(
     tmp_path: Path, prepare: Callable[[FakeApi], None]
