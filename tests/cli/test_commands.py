@@ -69,6 +69,8 @@ def whole(capsys: Streams, tmp_path: Path, *args: str) -> str:
         ("error-no-kubeconfig", ["run", "--kubeconfig", "absent"]),
         ("error-no-bundle", ["verify", "absent"]),
         ("error-empty-bundle", ["verify", "."]),
+        ("error-cleanup-run", ["cleanup", "--run", "production"]),
+        ("error-cleanup-journal", ["cleanup", "--journal", "absent"]),
         ("error-format", ["report", ".", "--format", "pdf"]),
     ],
 )

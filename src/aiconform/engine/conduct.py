@@ -10,31 +10,40 @@ import anyio
 
 from aiconform import catalog
 from aiconform.engine import judge, kinds
-from aiconform.engine.api import RUN_LABEL, Api, Handle, Obj
+from aiconform.engine.api import Api, Handle, Obj, owner
 from aiconform.engine.arriving import all_seen, arrived, look
 from aiconform.engine.cleanup import remove
 from aiconform.engine.events import ClusterFound, Emit
 from aiconform.engine.examine import BEGINS, KEPT, Examination, examine, not_run, unmet
+from aiconform.engine.guards import fence
 from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, TimeUp
 from aiconform.engine.model import State
+from aiconform.engine.ownership import ENDS_WITHIN, WHAT, marked, namespaces, run_of
 from aiconform.engine.stage import END_LANE
-from aiconform.engine.undecidable import UndecidableError
+from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.engine.waits import Target, watch
 from aiconform.evidence.documents import CheckVerdict, ClusterFacts, Plan, Verdicts
 from aiconform.evidence.records import NoteData
 
 if TYPE_CHECKING:
     from aiconform.engine.facts import Facts
+    from aiconform.engine.lane import Lane
     from aiconform.engine.model import Check
     from aiconform.engine.stage import Stage
 
 ENDED = "ended"
-_DEADLINE_ANNOTATION = "aiconform.dev/what"
+_ACCOUNT_WITHIN_S = 30.0
+_SPARE_S = 3600
+"""Seconds that a run may take beside its probes: waiting for add-ons of a local cluster, cleaning up."""
 
 
 class PreflightError(UndecidableError):
-    """The cluster cannot be read or written; nothing was changed."""
+    """The cluster cannot be read or written; nothing was changed, but for what ``left`` names."""
+
+    def __init__(self, cause: str, left: list[str] | None = None) -> None:
+        super().__init__(cause)
+        self.left = left or []
 
 
 @dataclass
@@ -46,11 +55,6 @@ class Outcome:
     removed: int
     left: list[str]
     partial: bool
-
-
-def namespaces(run: str) -> dict[str, str]:
-    """The namespaces of a run by Pod Security Standard. The first is the root that owns everything else."""
-    return {"restricted": f"aiconform-{run}", "baseline": f"aiconform-{run}-baseline"}
 
 
 async def conduct(
@@ -74,7 +78,7 @@ async def conduct(
     }
     root = namespaces(plan.run)["restricted"] if wanted else ""
     emit(ClusterFound(facts.cluster(), simulated=bool(facts.simulated), namespace=root))
-    made = await _prepared(stage, plan.run, {check.pod_security for check in wanted.values()})
+    made = await _prepared(stage, plan, {check.pod_security for check in wanted.values()})
     run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep, root=made[0] if made else None)
     try:
         verdicts = await _examine_all(run, plan, checks, side_by_side=side_by_side)
@@ -119,7 +123,7 @@ async def _discovered(stage: Stage, plan: Plan) -> Facts | None:
     return found
 
 
-async def _prepared(stage: Stage, run: str, standards: set[str]) -> list[Handle]:
+async def _prepared(stage: Stage, plan: Plan, standards: set[str]) -> list[Handle]:
     """Make the run's namespaces: the root, and one owned by it for each further Pod Security Standard in use."""
     if not standards:
         return []
@@ -127,34 +131,52 @@ async def _prepared(stage: Stage, run: str, standards: set[str]) -> list[Handle]
     lane.write(NoteData(text=BEGINS))
     api = Api(lane)
     made: list[Handle] = []
+    tried: list[str] = []
     try:
-        for standard, name in namespaces(run).items():
+        for standard, name in namespaces(plan.run).items():
             if standard == "restricted" or standard in standards:
-                made.append(await _namespace(api, run, name, standard, owner=made[0] if made else None))
+                tried.append(name)
+                made.append(await _namespace(api, plan, name, standard, root=made[0] if made else None))
         for handle in made:
+            await fence(api, plan.run, handle.name)
             await _service_account(api, handle.name)
     except (UndecidableError, TimeUp) as problem:
-        await remove(lane, made, lambda _: None)
         cause = problem.cause if isinstance(problem, UndecidableError) else "no default ServiceAccount appeared"
-        raise PreflightError(f"cannot make a namespace to work in: {cause}") from problem
+        left = await _undone(lane, plan.run, made, tried)
+        raise PreflightError(f"cannot make a namespace to work in: {cause}", left) from problem
     return made
 
 
-async def _namespace(api: Api, run: str, name: str, standard: str, *, owner: Handle | None) -> Handle:
+async def _undone(lane: Lane, run: str, made: list[Handle], tried: list[str]) -> list[str]:
+    """Remove what was made, also what may have been made though no answer said so; returns what may be left."""
+    found = list(made)
+    unseen: list[str] = []
+    for name in tried[len(made) :]:
+        try:
+            there = await Api(lane).read(kinds.NAMESPACE, name)
+        except RefusedError as refused:
+            unseen += [] if refused.status == 404 else [f"namespace/{name} ({refused.cause})"]
+        except UndecidableError as problem:
+            unseen.append(f"namespace/{name} ({problem.cause})")
+        else:
+            found += [Handle(kinds.NAMESPACE, "", name, there["metadata"]["uid"])] if run_of(there) == run else []
+    result = await remove(lane, list(reversed(found)), lambda _: None)
+    return [*result.left, *unseen]
+
+
+async def _namespace(api: Api, plan: Plan, name: str, standard: str, *, root: Handle | None) -> Handle:
+    within = _SPARE_S + sum(probe.timeout_s for check in plan.checks for probe in check.probes)
     meta: Obj = {
         "name": name,
-        "labels": {
-            "app.kubernetes.io/managed-by": "aiconform",
-            RUN_LABEL: run,
-            "pod-security.kubernetes.io/enforce": standard,
+        "labels": {"pod-security.kubernetes.io/enforce": standard},
+        "annotations": {
+            WHAT: "made by an AI conformance run, which removes it at its end; aiconform cleanup removes what is left",
+            ENDS_WITHIN: f"{within:.0f}",
         },
-        "annotations": {_DEADLINE_ANNOTATION: "made by an AI conformance run, which removes it at its end"},
     }
-    if owner is not None:
-        meta["ownerReferences"] = [
-            {"apiVersion": "v1", "kind": "Namespace", "name": owner.name, "uid": owner.uid, "controller": False}
-        ]
-    created = await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    if root is not None:
+        meta["ownerReferences"] = [owner(root)]
+    created = await api.create(marked({"apiVersion": "v1", "kind": "Namespace", "metadata": meta}, plan.run))
     return Handle(kinds.NAMESPACE, "", name, created["metadata"]["uid"])
 
 
@@ -166,9 +188,10 @@ async def _service_account(api: Api, namespace: str) -> None:
         return State("met" if objects else "nothing", f"{len(objects)} of 1 there")
 
     what = f"the default ServiceAccount of {namespace}"
-    end = await watch(api, target, there, limit=api.lane.now + 30, waiting_for=what, tell=lambda _: None)
+    limit = api.lane.now + _ACCOUNT_WITHIN_S
+    end = await watch(api, target, there, limit=limit, waiting_for=what, tell=lambda _: None)
     if end.limit_reached:
-        raise UndecidableError(f"{what} did not appear within 30 s")
+        raise UndecidableError(f"{what} did not appear within {_ACCOUNT_WITHIN_S:g} s")
 
 
 async def _examine_all(

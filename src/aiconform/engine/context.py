@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from aiconform.engine import waits
-from aiconform.engine.api import CHECK_LABEL, RUN_LABEL, Handle, Obj
+from aiconform.engine.api import Handle, Obj
 from aiconform.engine.asking import Asking, Ours, Place
 from aiconform.engine.kinds import POD, Kind
 from aiconform.engine.lane import Lane, TimeUp
 from aiconform.engine.model import Observation, Series, State
+from aiconform.engine.ownership import CHECK_LABEL, RUN_LABEL
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.evidence.records import ObservationData, Outcome, RestsOn, SeriesData
 

@@ -78,6 +78,13 @@ MUTATING_WEBHOOKS = Kind(
     "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False
 )
 
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
+LIMIT_RANGE = Kind("v1", "LimitRange", "limitranges")
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+
+MADE_CLUSTER_WIDE = (CLUSTER_QUEUE, RESOURCE_FLAVOR, TOPOLOGY)
+"""Kinds of the whole cluster that checks create, those first that name the others; a clean-up looks for these."""
+
 _KNOWN = {
     (kind.api_version, kind.kind): kind
     for kind in (
@@ -116,6 +123,9 @@ _KNOWN = {
         RAY_JOB,
         VALIDATING_WEBHOOKS,
         MUTATING_WEBHOOKS,
+        RESOURCE_QUOTA,
+        LIMIT_RANGE,
+        NETWORK_POLICY,
     )
 }
 

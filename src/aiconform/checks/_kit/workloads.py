@@ -14,6 +14,7 @@ from typing import Any
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.script import parse
 from aiconform.engine import Condition, Context, Handle, State, Target, kinds
+from aiconform.engine.guards import NETWORK_LABEL, NETWORK_NEEDED
 
 Obj = dict[str, Any]
 
@@ -21,6 +22,8 @@ PORT = 8000
 PORT_NAME = "http"
 APP_LABEL = "app.kubernetes.io/name"
 _HOST_LABEL = "kubernetes.io/hostname"
+TALKS = {NETWORK_LABEL: NETWORK_NEEDED}
+"""Labels of pods that serve or ask; the network policy of our namespaces cuts all others off."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ async def serve(
                 "replicas": replicas,
                 "selector": {"matchLabels": {APP_LABEL: app}},
                 "template": {
-                    "metadata": {"labels": {APP_LABEL: app}},
+                    "metadata": {"labels": {APP_LABEL: app, **TALKS}},
                     "spec": pod_spec(ctx, container, nodes=nodes),
                 },
             },
@@ -215,7 +218,7 @@ async def client(ctx: Context, hint: str, batches: Sequence[Batch]) -> Client:
     manifest: Obj = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": ctx.name(hint)},
+        "metadata": {"name": ctx.name(hint), "labels": dict(TALKS)},
         "spec": {**pod_spec(ctx, container, restart="Never"), "activeDeadlineSeconds": pods.DEADLINE_S},
     }
     pod = await ctx.create(manifest)
