@@ -13,6 +13,15 @@ CHECK = Check(
         "One GatewayClass is tried: by name the first that is accepted and not a mesh's.",
         "Requests are plain HTTP, sent by a pod to the Gateway's address; the way there from outside is not tried.",
     ),
+    rights=(
+        "create delete list watch pods services deployments.apps",
+        "get pods/log",
+        "create delete list watch gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io",
+        "get patch httproutes.gateway.networking.k8s.io",
+        "get list watch gatewayclasses.gateway.networking.k8s.io",
+        "get customresourcedefinitions.apiextensions.k8s.io=gatewayclasses.gateway.networking.k8s.io",
+    ),
+    usual_s=41,
 )
 
 

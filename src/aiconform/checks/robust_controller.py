@@ -16,6 +16,15 @@ CHECK = Check(
         "It is tried as it is installed: the check neither installs nor removes an operator.",
         "The nodes that a task is computed on are Ray's: pods, which may share a node of the cluster.",
     ),
+    rights=(
+        "create delete get list watch pods rayclusters.ray.io rayjobs.ray.io",
+        "get list services",
+        "get pods/log",
+        "list deployments.apps",
+        "get customresourcedefinitions.apiextensions.k8s.io=rayclusters.ray.io",
+        "list validatingwebhookconfigurations.admissionregistration.k8s.io",
+    ),
+    usual_s=41,
 )
 
 

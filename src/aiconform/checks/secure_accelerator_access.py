@@ -15,6 +15,11 @@ CHECK = Check(
     ),
     # the attempts need the runtime's default capabilities (mknod), which the restricted standard drops
     pod_security="baseline",
+    rights=(
+        "create delete get list watch pods",
+        "get pods/log",
+    ),
+    usual_s=49,
 )
 
 

@@ -117,11 +117,27 @@ class Api:
         objects = [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
         return [self.verified(item, kind, namespace, labels=labels) for item in objects], version
 
+    async def ask(self, path: str, body: Obj, *, query: tuple[tuple[str, str], ...] = ()) -> Obj:
+        """The answer to a question that is put by POST and stores nothing: an access review, or a dry run.
+
+        Raises:
+            UndecidableError: on anything but a JSON object with status 201.
+        """
+        answer = await self._settled(Ask("POST", path, query, JSON, dump(body)))
+        return self._object(answer, f"POST {path}", 201)
+
     async def table(
-        self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None, fields: str = ""
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: str = "",
+        first: int = 0,
     ) -> Obj:
-        """The server-printed table of a collection: what kubectl would show."""
-        body = await self.get(kind.path(namespace), query=selectors(labels, fields), accept=TABLE)
+        """The server-printed table of a collection: what kubectl would show; of the ``first`` rows only, if given."""
+        query = (*selectors(labels, fields), *((("limit", str(first)),) if first else ()))
+        body = await self.get(kind.path(namespace), query=query, accept=TABLE)
         if body.get("kind") != "Table":
             raise UnusableError(f"GET {kind.path(namespace)} answered {body.get('kind')} instead of a Table")
         return body

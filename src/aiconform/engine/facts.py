@@ -12,8 +12,9 @@ from typing import Any
 from aiconform.catalog import accelerators as vendors
 from aiconform.catalog.accelerators import AcceleratorKind
 from aiconform.engine import nodepools
+from aiconform.engine.capabilities import Capability
 from aiconform.engine.nodepools import NodePool
-from aiconform.evidence.documents import ClusterFacts, ComponentFacts, NodeFacts
+from aiconform.evidence.documents import CapabilityFacts, ClusterFacts, ComponentFacts, NodeFacts
 
 Obj = dict[str, Any]
 
@@ -109,6 +110,7 @@ class Facts:
         gaps: what could not be read and why; a need that rests on it is undecided, never unmet.
         pools: groups of nodes with accelerators that an autoscaler minds.
         fenced: nodes with accelerators that are left alone because of their taints, with these.
+        capabilities: what there is for the checks to use, and how that was known.
     """
 
     version: str
@@ -124,6 +126,7 @@ class Facts:
     gaps: tuple[str, ...]
     pools: tuple[NodePool, ...] = ()
     fenced: tuple[str, ...] = ()
+    capabilities: tuple[Capability, ...] = ()
 
     def cluster(self) -> ClusterFacts:
         """The form that goes into the bundle and on the page."""
@@ -137,6 +140,10 @@ class Facts:
             nodes=list(self.nodes),
             components=list(self.components),
             accelerators="; ".join(plugin + dra) or "none",
+            capabilities=[
+                CapabilityFacts(kind=one.kind, name=one.name, detail=one.detail, how=list(one.how), known=one.known)
+                for one in self.capabilities
+            ],
         )
 
 

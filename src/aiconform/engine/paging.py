@@ -1,0 +1,56 @@
+"""Lists page by page: for kinds of which there may be so many that one answer would be too large."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+
+from aiconform.engine.api import Api, Obj, selectors
+from aiconform.engine.undecidable import RefusedError, UnusableError
+
+if TYPE_CHECKING:
+    from aiconform.engine.kinds import Kind
+
+Objects = list[Obj]
+_STALE: Final = 3
+_GONE: Final = 410
+
+
+async def pages(api: Api, kind: Kind, *, size: int, fields: str = "") -> AsyncIterator[Objects]:
+    """The objects of a kind of all namespaces, so many at a time, each held against what was asked.
+
+    Raises:
+        UndecidableError: they cannot be read.
+    """
+    path, token = kind.path(), ""
+    while True:
+        query = (*selectors(None, fields), ("limit", str(size)), *((("continue", token),) if token else ()))
+        body = await api.get(path, query=query)
+        items = body.get("items")
+        if body.get("kind") != f"{kind.kind}List" or not isinstance(items, list):
+            raise UnusableError(f"GET {path} answered {body.get('kind')} instead of {kind.kind}List")
+        yield [api.verified({"apiVersion": kind.api_version, "kind": kind.kind, **item}, kind, "") for item in items]
+        token = str((body.get("metadata") or {}).get("continue") or "")
+        if not token:
+            return
+
+
+async def every(api: Api, kind: Kind, *, size: int, without: frozenset[str] = frozenset()) -> Objects:
+    """All objects of a kind, without these fields of their status; begun anew where the list went stale (410).
+
+    Raises:
+        UndecidableError: they cannot be read, or the list went stale three times.
+    """
+    for turn in range(_STALE):
+        try:
+            return [_slim(item, without) async for page in pages(api, kind, size=size) for item in page]
+        except RefusedError as refused:
+            if refused.status != _GONE or turn == _STALE - 1:
+                raise
+    return []
+
+
+def _slim(obj: Obj, without: frozenset[str]) -> Obj:
+    meta = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+    status = {key: value for key, value in (obj.get("status") or {}).items() if key not in without}
+    return {**obj, "metadata": meta, "status": status}
