@@ -14,10 +14,11 @@ import anyio
 
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp
-from aiconform.engine.conduct import Outcome, PreflightError, compose, conduct, namespaces
+from aiconform.engine.conduct import Outcome, compose, conduct, namespaces
 from aiconform.engine.events import Emit, RunFinished, RunStarted
 from aiconform.engine.live import Clock, Wire
 from aiconform.engine.planner import plan as make_plan
+from aiconform.engine.preflight import PreflightError
 from aiconform.engine.stage import LiveStage
 from aiconform.errors import AiconformError, UnreachableError
 from aiconform.evidence.redact import Redactor
@@ -123,8 +124,8 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
             shutil.rmtree(bundle, ignore_errors=True)
             raise UnreachableError(
                 refused.cause,
-                details=[f"server {connection.server}"],
-                hint="try kubectl get nodes with the same context",
+                details=[*refused.details, f"server {connection.server}"],
+                hint=refused.hint or "try kubectl get nodes with the same context",
             ) from refused
     verdicts = compose(plan, outcome, started=started, ended=writer.last_wall, keep=options.keep)
     root = writer.seal(verdicts=verdicts, partial=outcome.partial)
