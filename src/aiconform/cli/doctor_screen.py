@@ -38,20 +38,20 @@ def draw(console: Console, found: Diagnosis) -> None:
         console.print(Text("what there is, and how that was known; found is not proved", style="bold"))
         console.print(_grid(_capabilities(found), columns=3))
         console.print()
-    console.print(Text("what can be examined", style="bold"))
+    console.print(Text("what can be examined, and in how many minutes", style="bold"))
     console.print(_grid(_requirements(found), columns=2))
     console.print()
     console.print(_conclusion(found))
     for line in _hints(found):
         console.print()
-        console.print(_grid(iter([(Text("hint:"), Text(line))]), key=6))
+        console.print(Text(f"hint: {line}"))
 
 
-def _grid(rows: Iterator[tuple[Text, ...]], *, columns: int = 2, key: int = 0) -> Table:
+def _grid(rows: Iterator[tuple[Text, ...]], *, columns: int = 2) -> Table:
     """Columns of which the last wraps under itself."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for number in range(columns):
-        table.add_column(no_wrap=number < columns - 1, min_width=key if number == 0 else None, overflow="fold")
+        table.add_column(no_wrap=number < columns - 1, overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table

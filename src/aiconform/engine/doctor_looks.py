@@ -91,7 +91,7 @@ async def admission(api: Api, name: str, image: str) -> Finding:
     if refused:
         said = "a dry run is refused; nothing was stored"
         return Finding(name="admission", state="bad", said=said, details=refused)
-    said = f"a namespace like ours is taken, and a restricted pod in {_THERE}: by a dry run, nothing was stored"
+    said = f"takes a namespace like ours, and a restricted pod in {_THERE} (dry runs, nothing was stored)"
     return Finding(name="admission", state="good", said=said)
 
 

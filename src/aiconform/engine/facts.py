@@ -42,6 +42,8 @@ COMPONENTS = frozenset(
         "kueue",
         "kuberay",  # the operator, as its kustomization names it
         "kuberay-operator",
+        "jobset",
+        "trainer",  # Kubeflow's
         "cluster-autoscaler",
         "karpenter",
     }

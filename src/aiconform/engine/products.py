@@ -65,6 +65,7 @@ PRODUCTS: Final = (
         ("jobset.x-k8s.io",),
         "JobSet.jobset.x-k8s.io",
         "a JobSet whose success policy names a replicated job that it has not",
+        frozenset({"jobset"}),
     ),
     Product(
         "Kubeflow Trainer",
@@ -72,6 +73,7 @@ PRODUCTS: Final = (
         ("trainer.kubeflow.org",),
         "TrainJob.trainer.kubeflow.org",
         "a TrainJob whose runtime does not exist",
+        frozenset({"trainer"}),
     ),
 )
 
