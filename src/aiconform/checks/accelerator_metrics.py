@@ -22,6 +22,13 @@ CHECK = Check(
         "The load is a kernel of ours that spins; what metrics show of a model's work is not looked at.",
         "Temperature, power and interconnect may be absent; whether they follow the load is not looked at.",
     ),
+    rights=(
+        "create delete get list watch pods",
+        "get pods/log pods/proxy services/proxy",
+        "list services",
+        "list prometheuses.monitoring.coreos.com servicemonitors.monitoring.coreos.com",
+    ),
+    usual_s=16,
 )
 
 

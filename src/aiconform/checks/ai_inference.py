@@ -14,6 +14,15 @@ CHECK = Check(
         "Requests are plain HTTP, sent by a pod to the Gateway's address; the way there from outside is not tried.",
     ),
     headline="asked {asked}, measured {measured}",
+    rights=(
+        "create delete list watch pods services deployments.apps",
+        "get pods/log",
+        "create delete list watch gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io",
+        "get patch httproutes.gateway.networking.k8s.io",
+        "get list watch gatewayclasses.gateway.networking.k8s.io",
+        "get customresourcedefinitions.apiextensions.k8s.io=gatewayclasses.gateway.networking.k8s.io",
+    ),
+    usual_s=41,
 )
 
 

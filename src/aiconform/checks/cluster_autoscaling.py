@@ -15,6 +15,13 @@ CHECK = Check(
         "Accelerators are asked for as extended resources; DRA claims that bring nodes are not looked at.",
     ),
     headline="{autoscaler}: pending to Ready {pending to node Ready with accelerators}",
+    rights=(
+        "create delete get list watch pods",
+        "get pods/log",
+        "list watch nodes",
+        "list events.events.k8s.io",
+    ),
+    usual_s=107,
 )
 
 

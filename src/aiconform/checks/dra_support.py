@@ -11,6 +11,13 @@ CHECK = Check(
     holds=needs.holds_dra,
     limits=("One driver's devices are claimed; other drivers on the cluster are not looked at.",),
     headline="given {first} and {second}",
+    rights=(
+        "create delete get list watch pods",
+        "get pods/log",
+        "create delete get list watch resourceclaims.resource.k8s.io",
+        "create delete list watch resourceclaimtemplates.resource.k8s.io",
+    ),
+    usual_s=41,
 )
 
 

@@ -12,6 +12,11 @@ CHECK = Check(
     holds=needs.holds(lambda _: True),
     limits=("Versions that DRA attributes advertise are not compared: no driver in the vendor table offers them yet.",),
     headline="advertised {advertised}, installed {installed}",
+    rights=(
+        "create delete list watch pods",
+        "get nodes pods/log",
+    ),
+    usual_s=9,
 )
 
 

@@ -11,6 +11,11 @@ CHECK = Check(
     holds=needs.holds(needs.shared),
     limits=("How fairly the device's time is divided, and whether memory is kept apart, is not looked at.",),
     headline="each device offered {replicas} times ({strategy})",
+    rights=(
+        "create delete list watch pods",
+        "get nodes pods/log",
+    ),
+    usual_s=32,
 )
 
 

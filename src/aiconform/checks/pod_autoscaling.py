@@ -15,6 +15,16 @@ CHECK = Check(
         "Replicas ask for accelerators by their device plugin; replicas with resource claims are not tried.",
         "How fast an autoscaler should be is not judged: only what it does in the end.",
     ),
+    rights=(
+        "create delete list watch pods services deployments.apps",
+        "create delete get list watch horizontalpodautoscalers.autoscaling",
+        "get deployments.apps namespaces pods/proxy services/proxy",
+        "create delete list watch servicemonitors.monitoring.coreos.com",
+        "list prometheuses.monitoring.coreos.com",
+        "list events.events.k8s.io",
+        "get pods/inference_queue_depth.custom.metrics.k8s.io",
+    ),
+    usual_s=159,
 )
 
 

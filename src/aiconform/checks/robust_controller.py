@@ -20,6 +20,15 @@ CHECK = Check(
         "Members that compute are pods, which may share a node of the cluster.",
     ),
     headline="denied by {webhook}; task computed in {task}",
+    rights=(
+        "create delete get list watch pods rayclusters.ray.io rayjobs.ray.io",
+        "get list services",
+        "get pods/log",
+        "list deployments.apps",
+        "get customresourcedefinitions.apiextensions.k8s.io=rayclusters.ray.io",
+        "list validatingwebhookconfigurations.admissionregistration.k8s.io",
+    ),
+    usual_s=41,
 )
 
 

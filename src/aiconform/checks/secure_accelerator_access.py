@@ -16,6 +16,11 @@ CHECK = Check(
     # the attempts need the runtime's default capabilities (mknod), which the restricted standard drops
     pod_security="baseline",
     headline="another's device: {other's device}",
+    rights=(
+        "create delete get list watch pods",
+        "get pods/log",
+    ),
+    usual_s=49,
 )
 
 

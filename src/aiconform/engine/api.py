@@ -135,26 +135,50 @@ class Api:
 
     async def _pages(self, kind: Kind, namespace: str, query: tuple[tuple[str, str], ...]) -> tuple[Objects, str]:
         """All pages of a list, which are of one moment, and its resourceVersion."""
+        items, version, token = await self.page_of_list(kind, namespace, query)
+        while token:
+            more, version, token = await self.page_of_list(kind, namespace, query, token=token)
+            items += more
+        return items, version
+
+    async def page_of_list(
+        self, kind: Kind, namespace: str, query: tuple[tuple[str, str], ...], *, token: str = "", size: int = PAGE
+    ) -> tuple[Objects, str, str]:
+        """One page of a list: its items as they came, the list's resourceVersion, and the token of the next page.
+
+        Raises:
+            RefusedError: 410 where the list went stale meanwhile; then it is begun anew.
+        """
         path = kind.path(namespace)
-        items: Objects = []
-        rest: tuple[tuple[str, str], ...] = ()
-        while True:
-            body = await self.get(path, query=(*query, ("limit", str(PAGE)), *rest))
-            if body.get("kind") != f"{kind.kind}List" or body.get("apiVersion") != kind.api_version:
-                raise UnusableError(f"GET {path} answered {body.get('kind')} instead of {kind.kind}List")
-            meta, page = body.get("metadata") or {}, body.get("items")
-            if not isinstance(page, list) or not meta.get("resourceVersion"):
-                raise UnusableError(f"GET {path} answered a list without items or resourceVersion")
-            items += page
-            if not meta.get("continue"):
-                return items, meta["resourceVersion"]
-            rest = (("continue", str(meta["continue"])),)
+        following = (("continue", token),) if token else ()
+        body = await self.get(path, query=(*query, ("limit", str(size)), *following))
+        if body.get("kind") != f"{kind.kind}List" or body.get("apiVersion") != kind.api_version:
+            raise UnusableError(f"GET {path} answered {body.get('kind')} instead of {kind.kind}List")
+        meta, items = body.get("metadata") or {}, body.get("items")
+        if not isinstance(items, list) or not meta.get("resourceVersion"):
+            raise UnusableError(f"GET {path} answered a list without items or resourceVersion")
+        return items, str(meta["resourceVersion"]), str(meta.get("continue") or "")
+
+    async def ask(self, path: str, body: Obj, *, query: tuple[tuple[str, str], ...] = ()) -> Obj:
+        """The answer to a question that is put by POST and stores nothing: an access review, or a dry run.
+
+        Raises:
+            UndecidableError: on anything but a JSON object with status 201.
+        """
+        answer = await self._settled(Ask("POST", path, query, JSON, dump(body)))
+        return self._object(answer, f"POST {path}", 201)
 
     async def table(
-        self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None, fields: str = ""
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: str = "",
+        first: int = PAGE,
     ) -> Obj:
-        """The server-printed table of a collection: what kubectl would show, of a long one the beginning."""
-        query = (*selectors(labels, fields), ("limit", str(PAGE)))
+        """The server-printed table of a collection: what kubectl would show; of a long one the ``first`` rows."""
+        query = (*selectors(labels, fields), ("limit", str(first)))
         body = await self.get(kind.path(namespace), query=query, accept=TABLE)
         if body.get("kind") != "Table":
             raise UnusableError(f"GET {kind.path(namespace)} answered {body.get('kind')} instead of a Table")

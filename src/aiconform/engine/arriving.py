@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from aiconform.engine.capabilities import merged
 from aiconform.engine.discovery import discover
 from aiconform.engine.events import CheckAwaits
 from aiconform.engine.examine import BEGINS
@@ -69,9 +70,14 @@ async def arrived(run: Examination, planned: PlannedCheck) -> Facts | Judgement:
 
 
 def all_seen(first: Facts, later: Sequence[Facts]) -> Facts:
-    """The facts of the run's beginning, with the components that were found later."""
+    """The facts of the run's beginning, with the components and capabilities that were found later."""
     components = list(first.components)
     for facts in later:
         components += [found for found in facts.components if found not in components]
     simulated = sorted({because for facts in (first, *later) for because in facts.simulated})
-    return dataclasses.replace(first, components=tuple(components), simulated=tuple(simulated))
+    capabilities = first.capabilities
+    for facts in later:
+        capabilities = merged(capabilities, facts.capabilities)
+    return dataclasses.replace(
+        first, components=tuple(components), simulated=tuple(simulated), capabilities=capabilities
+    )

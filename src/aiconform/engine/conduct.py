@@ -20,6 +20,7 @@ from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, TimeUp
 from aiconform.engine.model import State
 from aiconform.engine.ownership import ENDS_WITHIN, WHAT, marked, namespaces, run_of
+from aiconform.engine.preflight import PreflightError, barred
 from aiconform.engine.stage import END_LANE
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.engine.waits import Target, watch
@@ -36,14 +37,6 @@ ENDED = "ended"
 _ACCOUNT_WITHIN_S = 30.0
 _SPARE_S = 3600
 """Seconds that a run may take beside its probes: waiting for add-ons of a local cluster, cleaning up."""
-
-
-class PreflightError(UndecidableError):
-    """The cluster cannot be read or written; nothing was changed, but for what ``left`` names."""
-
-    def __init__(self, cause: str, left: list[str] | None = None) -> None:
-        super().__init__(cause)
-        self.left = left or []
 
 
 @dataclass
@@ -76,12 +69,15 @@ async def conduct(
         and not planned.not_run
         and (stage.awaits(name) or not unmet(check, facts))
     }
-    root = namespaces(plan.run)["restricted"] if wanted else ""
+    own = namespaces(plan.run)["restricted"]
+    without = await barred(stage, wanted, facts, namespace=own)
+    wanted = {name: check for name, check in wanted.items() if name not in without}
+    root = own if wanted else ""
     emit(ClusterFound(facts.cluster(), simulated=bool(facts.simulated), namespace=root))
     made = await _prepared(stage, plan, {check.pod_security for check in wanted.values()})
     run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep, root=made[0] if made else None)
     try:
-        verdicts = await _examine_all(run, plan, checks, side_by_side=side_by_side)
+        verdicts = await _examine_all(run, plan, checks, without, side_by_side=side_by_side)
     finally:
         with stage.shielded():
             await _clean_up(run, made)
@@ -143,7 +139,7 @@ async def _prepared(stage: Stage, plan: Plan, standards: set[str]) -> list[Handl
     except (UndecidableError, TimeUp) as problem:
         cause = problem.cause if isinstance(problem, UndecidableError) else "no default ServiceAccount appeared"
         left = await _undone(lane, plan.run, made, tried)
-        raise PreflightError(f"cannot make a namespace to work in: {cause}", left) from problem
+        raise PreflightError(f"cannot make a namespace to work in: {cause}", left=left) from problem
     return made
 
 
@@ -195,9 +191,12 @@ async def _service_account(api: Api, namespace: str) -> None:
 
 
 async def _examine_all(
-    run: Examination, plan: Plan, checks: Mapping[str, Check], *, side_by_side: bool
+    run: Examination, plan: Plan, checks: Mapping[str, Check], without: Mapping[str, str], *, side_by_side: bool
 ) -> list[CheckVerdict]:
-    """Examine every planned requirement: side by side, but never two that hold the same accelerator."""
+    """Examine every planned requirement: side by side, but never two that hold the same accelerator.
+
+    ``without`` says of requirements which rights are missing: they are undecided, for nothing could be looked at.
+    """
     verdicts: dict[str, CheckVerdict] = {}
     locks: dict[str, anyio.Lock] = {}
 
@@ -206,6 +205,10 @@ async def _examine_all(
         check = checks.get(planned.requirement)
         if planned.not_run or check is None:
             why = Judgement("not run", planned.not_run or "this version has no check for it")
+            verdicts[planned.requirement] = not_run(run.stage, planned, why, run.emit)
+            return
+        if planned.requirement in without:
+            why = Judgement("undecided", without[planned.requirement])
             verdicts[planned.requirement] = not_run(run.stage, planned, why, run.emit)
             return
         facts = await arrived(run, planned)

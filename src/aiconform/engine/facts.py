@@ -13,9 +13,10 @@ from aiconform.catalog import accelerators as vendors
 from aiconform.catalog.accelerators import AcceleratorKind
 from aiconform.catalog.options import OPTIONS
 from aiconform.engine import nodepools
+from aiconform.engine.capabilities import Capability
 from aiconform.engine.nodepools import NodePool
 from aiconform.errors import InternalError
-from aiconform.evidence.documents import ClusterFacts, ComponentFacts, NodeFacts
+from aiconform.evidence.documents import CapabilityFacts, ClusterFacts, ComponentFacts, NodeFacts
 
 Obj = dict[str, Any]
 
@@ -43,6 +44,8 @@ COMPONENTS = frozenset(
         "kueue",
         "kuberay",  # the operator, as its kustomization names it
         "kuberay-operator",
+        "jobset",
+        "trainer",  # Kubeflow's
         "cluster-autoscaler",
         "karpenter",
     }
@@ -112,6 +115,7 @@ class Facts:
         pools: groups of nodes with accelerators that an autoscaler minds.
         fenced: nodes with accelerators that are left alone because of their taints, with these.
         options: what the plan says was told of the cluster, by name.
+        capabilities: what there is for the checks to use, and how that was known.
     """
 
     version: str
@@ -128,6 +132,7 @@ class Facts:
     pools: tuple[NodePool, ...] = ()
     fenced: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[Capability, ...] = ()
 
     def option(self, name: str) -> str:
         """What was told of the cluster under this name (:mod:`aiconform.catalog.options`), or empty."""
@@ -147,6 +152,10 @@ class Facts:
             nodes=list(self.nodes),
             components=list(self.components),
             accelerators="; ".join(plugin + dra) or "none",
+            capabilities=[
+                CapabilityFacts(kind=one.kind, name=one.name, detail=one.detail, how=list(one.how), known=one.known)
+                for one in self.capabilities
+            ],
         )
 
 

@@ -16,12 +16,13 @@ import anyio
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp
 from aiconform.cluster.plugin_process import Aside
-from aiconform.engine.conduct import Outcome, PreflightError, compose, conduct
+from aiconform.engine.conduct import Outcome, compose, conduct
 from aiconform.engine.events import Emit, PluginAsks, PluginDone, RunFinished, RunStarted, Told
 from aiconform.engine.journal import NAME, Journal
 from aiconform.engine.live import Clock, Wire
 from aiconform.engine.ownership import namespaces
 from aiconform.engine.planner import plan as make_plan
+from aiconform.engine.preflight import PreflightError
 from aiconform.engine.stage import LiveStage
 from aiconform.engine.sweep import find, remove_left
 from aiconform.engine.undecidable import UndecidableError
@@ -167,8 +168,12 @@ def _aside(redactor: Redactor, emit: Emit) -> Aside:
 
 
 def _refusal(refused: PreflightError, server: str, run: str, hint: str) -> UnreachableError:
-    details = [f"server {server}", *(f"may be left on the cluster: {name}" for name in refused.left)]
-    hint = f"aiconform cleanup --run {run}" if refused.left else hint or "try kubectl get nodes with the same context"
+    details = [*refused.details, f"server {server}", *(f"may be left on the cluster: {name}" for name in refused.left)]
+    hint = (
+        f"aiconform cleanup --run {run}"
+        if refused.left
+        else refused.hint or hint or "try kubectl get nodes with the same context"
+    )
     return UnreachableError(refused.cause, details=details, hint=hint)
 
 

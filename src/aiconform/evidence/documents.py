@@ -127,6 +127,16 @@ class ComponentFacts(_Document):
     source: str
 
 
+class CapabilityFacts(_Document):
+    """Something that the cluster has for the checks to use; found is not proved."""
+
+    kind: str = Field(description="what it is for: 'gang scheduling', 'gateway', 'metrics'...")
+    name: str
+    detail: str = ""
+    how: list[str] = Field(default=[], description="by what it was known")
+    known: bool = Field(default=True, description="false: it could not be looked for, and 'how' says why")
+
+
 class ClusterFacts(_Document):
     """The cluster as discovery found it."""
 
@@ -137,6 +147,8 @@ class ClusterFacts(_Document):
     nodes: list[NodeFacts] = []
     components: list[ComponentFacts] = []
     accelerators: str = Field(default="", description="one line for the header")
+    # left out where there is none, so that bundles from before it are read as they were written
+    capabilities: list[CapabilityFacts] = Field(default=[], exclude_if=lambda found: not found)
 
 
 class Verdicts(_Document):

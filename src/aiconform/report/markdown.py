@@ -159,6 +159,9 @@ def _cluster(report: Report) -> Iterator[str]:
     if cluster.components:
         parts = [tuple(map(_cell, (part.name, part.version, part.source))) for part in cluster.components]
         yield from _table(("Component", "Version", "Known from"), parts)
+    if cluster.capabilities:
+        rows = [tuple(map(_cell, (one.kind, one.name, one.detail, "; ".join(one.how)))) for one in cluster.capabilities]
+        yield from _table(("For", "Name", "What", "Known by"), rows)
 
 
 def _requirement(check: CheckView, report: Report, prefix: str) -> Iterator[str]:
