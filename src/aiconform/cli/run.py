@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -19,12 +19,14 @@ from aiconform.errors import UsageError
 
 if TYPE_CHECKING:
     from aiconform.cli.console import Screen
+    from aiconform.engine.allocation import Mode
     from aiconform.engine.arrivals import Arrivals
     from aiconform.engine.runner import RunOptions, RunResult
     from aiconform.local.addons.addon import Addon
     from aiconform.local.cluster import Cluster
 
 FORMATS = ("html", "markdown", "json", "junit")
+ALLOCATIONS = ("auto", "dra", "device-plugin")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ class _Where:
 @click.option("--output", type=click.Path(path_type=Path), help="Directory of this run; runs/<id> if absent.")
 @click.option("--keep", is_flag=True, help="Leave the objects (and a local cluster) for looking at.")
 @click.option("--image", "images", multiple=True, metavar="ROLE=REF", help="Image for a role, such as probe=REF.")
+@click.option(
+    "--allocation",
+    type=click.Choice(ALLOCATIONS),
+    default="auto",
+    show_default=True,
+    help="Ask for accelerators by claims (dra) or by extended resources; auto prefers claims, for each vendor.",
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Also print the report to standard output.")
 @click.pass_context
 def run(ctx: click.Context, /, **given: object) -> None:
@@ -103,6 +112,7 @@ def execute(given: dict[str, object]) -> RunResult:
                     command=tuple(sys.argv[1:]),
                     run=run_id,
                     arrivals=where.arrivals,
+                    allocation=cast("Mode", given["allocation"]),
                 )
                 result = _run(options, screen)
                 page = write_page(result.bundle, output / "report.html")

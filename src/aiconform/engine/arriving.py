@@ -15,6 +15,7 @@ from aiconform.engine.undecidable import UndecidableError
 from aiconform.evidence.records import NoteData
 
 if TYPE_CHECKING:
+    from aiconform.engine.allocation import Mode
     from aiconform.engine.examine import Examination
     from aiconform.engine.facts import Facts
     from aiconform.engine.stage import Stage
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _LIMIT_S = 60.0
 
 
-async def look(stage: Stage, lane_name: str) -> Facts | str | None:
+async def look(stage: Stage, lane_name: str, allocation: Mode) -> Facts | str | None:
     """Discover in a lane of its own.
 
     Returns:
@@ -35,7 +36,7 @@ async def look(stage: Stage, lane_name: str) -> Facts | str | None:
 
     async def work() -> None:
         try:
-            found.append(await discover(lane))
+            found.append(await discover(lane, allocation))
         except UndecidableError as undecidable:
             found.append(undecidable.cause)
 
@@ -59,7 +60,7 @@ async def arrived(run: Examination, planned: PlannedCheck) -> Facts | Judgement:
     why_not = await run.stage.arrival(name, lambda state: run.emit(CheckAwaits(name, state)))
     if why_not:
         return Judgement("undecided", why_not)
-    facts = await look(run.stage, f"discovery/{name}")
+    facts = await look(run.stage, f"discovery/{name}", run.facts.allocation)
     if facts is None:
         return Judgement("not run", INTERRUPTED)
     if isinstance(facts, str):

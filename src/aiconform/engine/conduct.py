@@ -25,6 +25,7 @@ from aiconform.evidence.documents import CheckVerdict, ClusterFacts, Plan, Verdi
 from aiconform.evidence.records import NoteData
 
 if TYPE_CHECKING:
+    from aiconform.engine.allocation import Mode
     from aiconform.engine.facts import Facts
     from aiconform.engine.model import Check
     from aiconform.engine.stage import Stage
@@ -61,7 +62,7 @@ async def conduct(
     Raises:
         PreflightError: the cluster cannot be read, or our namespace cannot be made.
     """
-    facts = await _discovered(stage)
+    facts = await _discovered(stage, plan.allocation)
     if facts is None:
         why = Judgement("not run", "the run was interrupted")
         return Outcome(None, [not_run(stage, planned, why, emit) for planned in plan.checks], 0, [], partial=True)
@@ -112,8 +113,8 @@ def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: boo
     )
 
 
-async def _discovered(stage: Stage) -> Facts | None:
-    found = await look(stage, "discovery")
+async def _discovered(stage: Stage, allocation: Mode) -> Facts | None:
+    found = await look(stage, "discovery", allocation)
     if isinstance(found, str):
         raise PreflightError(found)
     return found

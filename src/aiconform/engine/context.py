@@ -23,6 +23,8 @@ Handles = list[Handle]
 Objects = list[Obj]
 Sample = Callable[[], Awaitable[State]]
 """Asks once and says what it saw: for what cannot be watched, such as the value of a metric."""
+Explain = Callable[[State], Awaitable[State]]
+"""Looks further when a wait ended without its condition; what it returns is noted, never as met."""
 
 
 class StopProbe(Exception):  # noqa: N818 - an end, not an error
@@ -96,8 +98,11 @@ class Context(Asking):
         *,
         expected: str,
         within_s: float,
+        explain: Explain | None = None,
     ) -> Objects:
         """Watch until the condition is met; returns the objects it was met with.
+
+        ``explain`` is asked what a wait came to that ended otherwise: it may look further, and says what was seen.
 
         Raises:
             StopProbe: it was not: failed if the cluster was seen in another state, undecided if nothing usable was
@@ -109,6 +114,8 @@ class Context(Asking):
         if state.outcome == "met":
             self._note(expected, f"{state.observed} ({took:.1f} s)", "passed", figures=state.figures)
             return seen.objects
+        if explain is not None:
+            state = await explain(state)
         if state.outcome in ("blocked", "nothing"):
             self._note(expected, state.observed, "undecided", f"{state.observed} within {within_s:g} s")
         else:

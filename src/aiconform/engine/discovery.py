@@ -14,6 +14,7 @@ from aiconform.engine.facts import COMPONENTS, Facts, gather
 from aiconform.engine.undecidable import RefusedError
 
 if TYPE_CHECKING:
+    from aiconform.engine.allocation import Mode
     from aiconform.engine.kinds import Kind
     from aiconform.engine.lane import Lane
 
@@ -21,8 +22,8 @@ Answered = TypeVar("Answered")
 _APP_LABELS = ("app.kubernetes.io/name", "k8s-app", "app")
 
 
-async def discover(lane: Lane) -> Facts:
-    """Read what the cluster is and has.
+async def discover(lane: Lane, allocation: Mode = "auto") -> Facts:
+    """Read what the cluster is and has; ``allocation`` is the way by which accelerators are to be asked for.
 
     Raises:
         UndecidableError: the API server does not answer, or does not let us read its nodes.
@@ -48,6 +49,7 @@ async def discover(lane: Lane) -> Facts:
         node_pools=await _list(api, kinds.NODE_POOL, gaps) if nodepools.KARPENTER_API in _versions(groups) else [],
         autoscaler_status=await _autoscaler(api, gaps),
         gaps=tuple(gaps),
+        allocation=allocation,
     )
 
 

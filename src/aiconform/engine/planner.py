@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiconform import __version__, catalog
+from aiconform.catalog import accelerators
 from aiconform.errors import InternalError
 from aiconform.evidence.documents import Plan, PlannedCheck, PlannedProbe
 
 if TYPE_CHECKING:
     from aiconform.catalog import Requirement
+    from aiconform.engine.allocation import Mode
     from aiconform.engine.model import Check
 
 NO_CHECK = "this version of aiconform has no check for it yet"
@@ -30,6 +32,7 @@ def plan(
     command: list[str],
     server_ca_sha256: str,
     images: Mapping[str, str],
+    allocation: Mode = "auto",
 ) -> Plan:
     """Plan the requirements named, or all of the release.
 
@@ -47,13 +50,14 @@ def plan(
         command=command,
         server_ca_sha256=server_ca_sha256,
         images=dict(sorted(images.items())),
+        allocation=allocation,
         checks=[_planned(requirement, checks.get(requirement.id)) for requirement in wanted],
     )
 
 
 def judge_digest() -> str:
-    """Digest of the engine's code, which observes and judges."""
-    return _digest(_sources("aiconform.engine"))
+    """Digest of the engine's code, which observes and judges, and of the vendor tables that it goes by."""
+    return hashlib.sha256(f"{_digest(_sources('aiconform.engine'))} {accelerators.digest()}".encode()).hexdigest()
 
 
 def check_digest(check: Check) -> str:

@@ -24,6 +24,7 @@ from aiconform.evidence.redact import Redactor
 from aiconform.evidence.writer import BundleWriter
 
 if TYPE_CHECKING:
+    from aiconform.engine.allocation import Mode
     from aiconform.engine.arrivals import Arrivals
     from aiconform.engine.model import Check
     from aiconform.evidence.documents import Plan, Verdicts
@@ -47,6 +48,7 @@ class RunOptions:
         run: the run's id; made if empty.
         arrivals: tells of parts of the cluster that come up while the run goes on.
         command: the command line, for the plan.
+        allocation: by which way accelerators are asked for.
     """
 
     release: str
@@ -59,6 +61,7 @@ class RunOptions:
     command: tuple[str, ...] = ()
     run: str = ""
     arrivals: Arrivals | None = None
+    allocation: Mode = "auto"
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
         command=list(options.command),
         server_ca_sha256=connection.ca_sha256,
         images={**DEFAULT_IMAGES, **options.images},
+        allocation=options.allocation,
     )
     bundle = options.output / "bundle"
     writer = BundleWriter(bundle, wall=clock.wall, mono_us=clock.mono_us)

@@ -19,6 +19,11 @@ class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _absent(value: object) -> bool:
+    """Whether a field is left out of the canonical form: one that earlier bundles do not have."""
+    return not value
+
+
 Level = Literal["MUST", "SHOULD"]
 ProbeKind = Literal["positive", "negative", "recovery"]
 
@@ -63,6 +68,9 @@ class Plan(_Document):
     command: list[str] = Field(description="arguments as given, without values that could be secret")
     server_ca_sha256: str = Field(default="", description="digest of the CA bundle the API server is checked against")
     images: dict[str, str] = Field(default={}, description="role to image reference")
+    allocation: Literal["auto", "dra", "device-plugin"] = Field(
+        default="auto", description="by which way accelerators are to be asked for", exclude_if="auto".__eq__
+    )
     checks: list[PlannedCheck]
 
 
@@ -121,6 +129,12 @@ class ClusterFacts(_Document):
     nodes: list[NodeFacts] = []
     components: list[ComponentFacts] = []
     accelerators: str = Field(default="", description="one line for the header")
+    asked_for: str = Field(
+        default="", description="how accelerators are asked for: the mode, and what it came to", exclude_if=_absent
+    )
+    left_alone: list[str] = Field(
+        default=[], description="accelerators that were seen and not used, each with why", exclude_if=_absent
+    )
 
 
 class Verdicts(_Document):

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from aiconform.catalog.exporters import DCGM
+from aiconform.catalog import accelerators
 from aiconform.checks._kit.metrics_devices import complete, describe
 from aiconform.checks._kit.metrics_exporters import Device, parse
+
+NVIDIA = accelerators.by_resource("nvidia.com/gpu")
+assert NVIDIA is not None
+assert NVIDIA.exporter is not None
+DCGM = NVIDIA.exporter
 
 TEXT = """\
 # HELP DCGM_FI_DEV_GPU_UTIL GPU utilization (in %).

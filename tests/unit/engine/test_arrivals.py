@@ -38,7 +38,7 @@ class Coming:
 
 @pytest.fixture(autouse=True)
 def _discovery(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def discover(lane: Lane) -> Facts:
+    async def discover(lane: Lane, allocation: str) -> Facts:
         await anyio.lowlevel.checkpoint()
         return LATER
 

@@ -30,6 +30,9 @@ def room(facts: Facts) -> Unmet | None:
     """Some node offers two accelerators: with one, no second replica can ever run."""
     if nodes(facts):
         return None
+    by_hand = "replicas with accelerators that follow a metric of their own up and down"
+    if gap := needs.unrecognised(facts, "needs a node with two accelerators", by_hand, facts.parts):
+        return gap
     offered = "; ".join(f"{a.allocatable} {a.resource} on {a.node}" for a in facts.accelerators)
     return Unmet("not run", f"needs a node with two accelerators; the nodes offer {offered or 'none that is known'}")
 
@@ -85,7 +88,7 @@ async def hold_their_own(ctx: Context, chosen: AcceleratorNode, names: list[str]
     """
     kind = vendors.by_resource(chosen.resource)
     expected = f"each of {len(names)} containers finds one device" + (" of its own" if needs.exclusive(chosen) else "")
-    if kind is None:
+    if kind is None or not kind.device_glob or " " in kind.device_glob:
         raise ctx.undecided(expected, "not looked", f"it is not known what devices {chosen.resource} brings")
     held: dict[str, list[str]] = {}
     for name in names:

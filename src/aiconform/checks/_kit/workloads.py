@@ -44,6 +44,7 @@ def python_container(
     limits: Mapping[str, str] | None = None,
     requests: Mapping[str, str] | None = None,
     port: int = 0,
+    claims: Sequence[str] = (),
 ) -> Obj:
     """A container that runs a Python program; with a port, it is ready once ``/healthz`` answers there.
 
@@ -55,6 +56,7 @@ def python_container(
         limits: beside the usual ones, such as ``{"nvidia.com/gpu": "1"}``; asked for too.
         requests: instead of the usual small ones.
         port: that it serves, called :data:`PORT_NAME`.
+        claims: those of its pod that it uses.
     """
     container: Obj = {
         "name": name,
@@ -67,14 +69,23 @@ def python_container(
         },
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+    if claims:
+        container["resources"]["claims"] = [{"name": name} for name in claims]
     if port:
         container["ports"] = [{"name": PORT_NAME, "containerPort": port}]
         container["readinessProbe"] = {"httpGet": {"path": "/healthz", "port": port}, "periodSeconds": 1}
     return container
 
 
-def pod_spec(ctx: Context, container: Obj, *, node: str = "", restart: str = "Always") -> Obj:
-    """A restricted pod with one container; ``node`` pins it by hostname label."""
+def pod_spec(
+    ctx: Context,
+    container: Obj,
+    *,
+    node: str = "",
+    restart: str = "Always",
+    claims: Mapping[str, Mapping[str, str]] | None = None,
+) -> Obj:
+    """A restricted pod with one container; ``node`` pins it by hostname label, ``claims`` are the pod's, by name."""
     spec: Obj = {
         "restartPolicy": restart,
         "terminationGracePeriodSeconds": 1,
@@ -86,6 +97,8 @@ def pod_spec(ctx: Context, container: Obj, *, node: str = "", restart: str = "Al
     }
     if node:
         spec["nodeSelector"] = {"kubernetes.io/hostname": node}
+    if claims:
+        spec["resourceClaims"] = [{"name": name, **source} for name, source in claims.items()]
     return spec
 
 
