@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aiconform.catalog import accelerators as vendors
 
 Obj = dict[str, Any]
 
+_QUANTITY = re.compile(r"(\d+)([kMGTPE]?)")
+"""How Kubernetes writes whole numbers: 1000 is 1k."""
 _HARD = ("NoSchedule", "NoExecute")
 
 
@@ -51,8 +54,8 @@ def closed(node: Obj) -> str:
 
 def offered(node: Obj, resource: str) -> int:
     """How many of an extended resource it offers to pods."""
-    amount = str((node.get("status", {}).get("allocatable") or {}).get(resource, "0"))
-    return int(amount) if amount.isdigit() else 0
+    amount = _QUANTITY.fullmatch(str((node.get("status", {}).get("allocatable") or {}).get(resource, "0")))
+    return int(amount[1]) * 1000 ** " kMGTPE".index(amount[2] or " ") if amount else 0
 
 
 def selected(selector: Obj, node: Obj) -> bool:
