@@ -52,6 +52,13 @@ class Option:
 
 _ALL = (
     Option(
+        "allocation",
+        "WAY",
+        "Ask for accelerators by claims (dra) or by extended resources; auto, for each vendor claims where it can.",
+        "dra",
+        choices=("auto", "dra", "device-plugin"),
+    ),
+    Option(
         "gateway-class",
         "NAME",
         "GatewayClass that ai_inference uses; the first accepted one if absent.",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aiconform.local.cluster import Cluster
 
 FORMATS = ("html", "markdown", "json", "junit")
+ALLOCATIONS = ("auto", "dra", "device-plugin")
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,10 @@ def cluster(event: events.ClusterFound) -> list[Row]:
     facts = event.facts
     nodes = f"{len(facts.nodes)} node{'s' if len(facts.nodes) != 1 else ''}"
     rows = [row("cluster", "; ".join(part for part in (f"{facts.product}, {nodes}", facts.accelerators) if part))]
+    if facts.asked_for:
+        rows.append(row("asks", f"for accelerators: {facts.asked_for}"))
+    if facts.left_alone:
+        rows.append(row("", f"left alone: {'; '.join(facts.left_alone)}"))
     if event.simulated:
         rows.append(row("", "SIMULATED accelerators: this run cannot back a submission", "bold yellow"))
     if event.namespace:

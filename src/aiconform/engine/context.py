@@ -24,6 +24,8 @@ Handles = list[Handle]
 Objects = list[Obj]
 Sample = Callable[[], Awaitable[State]]
 """Asks once and says what it saw: for what cannot be watched, such as the value of a metric."""
+Explain = Callable[[State], Awaitable[State]]
+"""Looks further when a wait ended without its condition; what it returns is noted, never as met."""
 
 
 class StopProbe(Exception):  # noqa: N818 - an end, not an error
@@ -97,8 +99,11 @@ class Context(Asking):
         *,
         expected: str,
         within_s: float,
+        explain: Explain | None = None,
     ) -> Objects:
         """Watch until the condition is met; returns the objects it was met with.
+
+        ``explain`` is asked what a wait came to that ended otherwise: it may look further, and says what was seen.
 
         Raises:
             StopProbe: it was not: failed if the cluster was seen in another state, undecided if nothing usable was
@@ -106,6 +111,8 @@ class Context(Asking):
         """
         start = self._lane.now
         state, objects = await self.seen(target, condition, expected=expected, within_s=within_s)
+        if state.outcome != "met" and explain is not None:
+            state = await explain(state)
         self.conclude(state, expected=expected, took_s=self._lane.now - start, within_s=within_s)
         return objects
 

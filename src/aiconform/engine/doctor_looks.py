@@ -13,8 +13,9 @@ from aiconform.engine.paging import pages
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 
 if TYPE_CHECKING:
-    from aiconform.engine.facts import AcceleratorNode, Facts
+    from aiconform.engine.facts import Facts
     from aiconform.engine.kinds import Kind
+    from aiconform.engine.offers import AcceleratorNode
 
 CLOCK_S: Final = 5.0
 """Seconds between two clocks that make tokens and certificates of one invalid for the other, at the earliest."""

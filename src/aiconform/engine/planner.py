@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiconform import __version__, catalog
+from aiconform.catalog import accelerators
 from aiconform.catalog.options import checked
 from aiconform.errors import InternalError
 from aiconform.evidence.documents import Plan, PlannedCheck, PlannedProbe
@@ -57,8 +58,8 @@ def plan(
 
 
 def judge_digest() -> str:
-    """Digest of the engine's code, which observes and judges."""
-    return _digest(_sources("aiconform.engine"))
+    """Digest of the engine's code, which observes and judges, and of the vendor tables that it goes by."""
+    return hashlib.sha256(f"{_digest(_sources('aiconform.engine'))} {accelerators.digest()}".encode()).hexdigest()
 
 
 def check_digest(check: Check) -> str:

@@ -19,6 +19,11 @@ class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _absent(value: object) -> bool:
+    """Whether a field is left out of the canonical form: one that earlier bundles do not have."""
+    return not value
+
+
 Level = Literal["MUST", "SHOULD"]
 ProbeKind = Literal["positive", "negative", "recovery"]
 
@@ -149,6 +154,12 @@ class ClusterFacts(_Document):
     accelerators: str = Field(default="", description="one line for the header")
     # left out where there is none, so that bundles from before it are read as they were written
     capabilities: list[CapabilityFacts] = Field(default=[], exclude_if=lambda found: not found)
+    asked_for: str = Field(
+        default="", description="how accelerators are asked for: the mode, and what it came to", exclude_if=_absent
+    )
+    left_alone: list[str] = Field(
+        default=[], description="accelerators that were seen and not used, each with why", exclude_if=_absent
+    )
 
 
 class Verdicts(_Document):

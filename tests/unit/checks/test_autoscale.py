@@ -38,7 +38,8 @@ def facts(*accelerators: tuple[str, int, int], groups: tuple[str, ...] = (), res
         )
         for node, number, shares in accelerators
     ]
-    return cast("Facts", SimpleNamespace(accelerators=tuple(found), groups=frozenset(groups)))
+    seen = SimpleNamespace(accelerators=tuple(found), groups=frozenset(groups), unknown=(), parts=(), refused=())
+    return cast("Facts", seen)
 
 
 def test_a_node_with_two_exclusive_accelerators_is_used_before_one_with_shares() -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from aiconform.catalog.exporters import DCGM
+from aiconform.catalog import accelerators
 from aiconform.checks._kit import metrics_collected
 from aiconform.checks._kit.metrics_devices import complete, describe
 from aiconform.checks._kit.metrics_exporters import Device, parse
 from aiconform.checks._kit.prometheus import Sample
+
+NVIDIA = accelerators.by_resource("nvidia.com/gpu")
+assert NVIDIA is not None
+assert NVIDIA.exporter is not None
+DCGM = NVIDIA.exporter
 
 TEXT = """\
 # HELP DCGM_FI_DEV_GPU_UTIL GPU utilization (in %).

@@ -70,6 +70,9 @@ def room(facts: Facts) -> Unmet | None:
     """Two accelerators of one kind are offered: with one, no second replica can ever run."""
     if sites(facts):
         return None
+    by_hand = "replicas with accelerators that follow a metric of their own up and down"
+    if gap := needs.unrecognised(facts, "needs a node with two accelerators", by_hand, facts.parts):
+        return gap
     offered = "; ".join(f"{a.allocatable} {a.resource} on {a.node}" for a in facts.accelerators)
     return Unmet("not run", f"needs two accelerators of one kind; the nodes offer {offered or 'none that is known'}")
 
@@ -124,7 +127,7 @@ async def hold_their_own(ctx: Context, workload: Workload, site: Site, names: li
     """
     kind = vendors.by_resource(site.resource)
     expected = f"each of {len(names)} containers finds one device" + (" of its own" if site.exclusive else "")
-    if kind is None:
+    if kind is None or not kind.device_glob or " " in kind.device_glob:
         raise ctx.undecided(expected, "not looked", f"it is not known what devices {site.resource} brings")
     where = await _nodes_of(ctx, workload) if len(site.parts) > 1 else {}
     held: dict[str, list[str]] = {}

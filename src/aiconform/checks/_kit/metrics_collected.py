@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiconform.catalog.exporters import Metric
 from aiconform.checks._kit import metrics_devices, metrics_exporters, prometheus, prometheus_operator, selectors
 from aiconform.checks._kit.metrics_exporters import Device, Door
 from aiconform.checks._kit.prometheus import Monitoring, Sample
@@ -14,8 +15,6 @@ from aiconform.engine import Context, State, UndecidableError, kinds
 Obj = dict[str, Any]
 
 WITHIN_S = 120.0
-_CLOSE = {"%": 5.0, "MiB": 64.0}
-"""What a value may have moved by between a page and a query, by unit."""
 
 
 async def find(ctx: Context, doors: Sequence[Door]) -> Monitoring:
@@ -46,9 +45,8 @@ def _everything(doors: Sequence[Door]) -> str:
     return f'{{__name__=~"{"|".join(names)}"}}'
 
 
-def _units(door: Door) -> dict[str, str]:
-    exporter = door.exporter
-    return {metric.name: metric.unit for metric in (exporter.utilization, exporter.memory_used, exporter.memory_free)}
+def _units(door: Door) -> dict[str, Metric]:
+    return {metric.name: metric for metric in door.exporter.needed}
 
 
 @dataclass
@@ -76,8 +74,8 @@ class Comparison:
             difference
             for door, page in pages
             for device in page.devices.values()
-            for name, unit in _units(door).items()
-            if (difference := self._difference(door, device, name, unit))
+            for metric in _units(door).values()
+            if (difference := self._difference(door, device, metric))
         ]
         if differing:
             return State("waiting", f"{len(differing)} series differ: {'; '.join(differing[:3])}")
@@ -97,11 +95,12 @@ class Comparison:
         longest = self.ctx.now - self.began
         return sorted(name for name in self.devices if name in age and age[name] > longest)
 
-    def _difference(self, door: Door, device: Device, name: str, unit: str) -> str:
+    def _difference(self, door: Door, device: Device, metric: Metric) -> str:
+        name = metric.name
         mine = [one for one in self.samples if one.labels.get(door.exporter.identity) == device.identity]
         values = [one.value for one in mine if one.labels.get("__name__") == name]
         served = device.values.get(name)
-        if served is not None and any(abs(value - served) <= _CLOSE.get(unit, 0.0) for value in values):
+        if served is not None and any(abs(value - served) <= metric.close for value in values):
             return ""
         has = ", ".join(f"{value:g}" for value in values) or "nothing"
         return f"{name} of {device.identity}: served {served}, Prometheus has {has}"

@@ -48,6 +48,7 @@ def python_container(
     limits: Mapping[str, str] | None = None,
     requests: Mapping[str, str] | None = None,
     port: int = 0,
+    claims: Sequence[str] = (),
 ) -> Obj:
     """A container that runs a Python program; with a port, it is ready once ``/healthz`` answers there.
 
@@ -59,6 +60,7 @@ def python_container(
         limits: beside the usual ones, such as ``{"nvidia.com/gpu": "1"}``; asked for too.
         requests: instead of the usual small ones.
         port: that it serves, called :data:`PORT_NAME`.
+        claims: those of its pod that it uses.
     """
     container: Obj = {
         "name": name,
@@ -71,14 +73,23 @@ def python_container(
         },
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+    if claims:
+        container["resources"]["claims"] = [{"name": name} for name in claims]
     if port:
         container["ports"] = [{"name": PORT_NAME, "containerPort": port}]
         container["readinessProbe"] = {"httpGet": {"path": "/healthz", "port": port}, "periodSeconds": 1}
     return container
 
 
-def pod_spec(ctx: Context, container: Obj, *, nodes: Sequence[str] = (), restart: str = "Always") -> Obj:
-    """A restricted pod with one container; ``nodes`` pins it to them by their hostname labels."""
+def pod_spec(
+    ctx: Context,
+    container: Obj,
+    *,
+    nodes: Sequence[str] = (),
+    restart: str = "Always",
+    claims: Mapping[str, Mapping[str, str]] | None = None,
+) -> Obj:
+    """A restricted pod with one container; ``nodes`` pins it by their hostname labels, ``claims`` are the pod's."""
     spec: Obj = {
         "restartPolicy": restart,
         "terminationGracePeriodSeconds": 1,
@@ -94,6 +105,8 @@ def pod_spec(ctx: Context, container: Obj, *, nodes: Sequence[str] = (), restart
         among = {"matchExpressions": [{"key": _HOST_LABEL, "operator": "In", "values": list(nodes)}]}
         required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [among]}}
         spec["affinity"] = {"nodeAffinity": required}
+    if claims:
+        spec["resourceClaims"] = [{"name": name, **source} for name, source in claims.items()]
     return spec
 
 
