@@ -274,6 +274,19 @@ def test_a_trickle_gives_a_byte_a_second(tmp_path: Path) -> None:
     run(tmp_path, {0: KINDS["trickle"]}, body)
 
 
+def test_a_trickle_is_given_up_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiconform.cluster.http.WHOLE_WITHIN_S", 1.5)
+    first, second, _, _ = one(tmp_path, "trickle")
+    assert (first.status, first.error, second.status) == (0, "timeout", 200)
+
+
+def test_a_line_without_an_end_is_given_up(tmp_path: Path) -> None:
+    async def body(there: Between) -> None:
+        assert await there.lines(1) == [(b"", "a line is larger than 32 MiB")]
+
+    run(tmp_path, {0: KINDS["100mb"]}, body)
+
+
 def test_a_cut_answer_ends_well_and_is_no_json(tmp_path: Path) -> None:
     first, second, _, _ = one(tmp_path, "cut")
     assert (first.status, first.body) == (200, second.body[: len(second.body) // 2])
