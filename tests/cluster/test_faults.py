@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 from tests.faults import sweep
-from tests.faults.cases import Case
+from tests.faults.cases import OUTAGES, Case
 from tests.faults.plane import Plane
 from tests.faults.trial import Result
 
@@ -20,7 +20,7 @@ SLOW = frozenset({"blackhole", "stall", "trickle"})
 
 
 def chosen(known: dict[str, Result]) -> Sequence[Case]:
-    every = [case for case in sweep.sample(known, 10_000, SEED) if case.kind not in SLOW | {"mix"}]
+    every = [case for case in sweep.sample(known, 10_000, SEED) if case.kind not in SLOW | {"mix", *OUTAGES}]
     faults = [case for case in every if case.signal is None][:FAULTS]
     return faults + [case for case in every if case.signal is not None][:SIGNALS]
 

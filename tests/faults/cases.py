@@ -13,6 +13,8 @@ from tests.faults.kinds import KINDS
 
 SUBJECTS = ("good", "bad")
 MIX = "mix"
+OUTAGES = ("apiserver-killed", "etcd-paused")
+"""What is done to the control plane itself; all runs would feel it, so these cases run alone."""
 _NAME = re.compile(r"(?:(good|bad):)?([a-z0-9-]+)@(\d+)")
 
 
@@ -66,8 +68,8 @@ def parse(text: str) -> Case:
     if found is None:
         raise ValueError(f"{text!r} is no case: KIND@REQUEST, such as 500@12, bad:html@3, kill-after@20 or mix@7")
     case = Case(found[2], int(found[3]), found[1] or "good")
-    if case.kind not in KINDS and case.kind != MIX and case.signal is None:
-        known = ", ".join([*KINDS, MIX, *signal_kinds()])
+    if case.kind not in KINDS and case.kind not in (MIX, *OUTAGES) and case.signal is None:
+        known = ", ".join([*KINDS, MIX, *OUTAGES, *signal_kinds()])
         raise ValueError(f"{case.kind!r} is no kind of fault; there are {known}")
     return case
 
@@ -82,6 +84,13 @@ def faults(requests: int, subject: str = "good") -> Iterator[Case]:
     for kind in KINDS:
         for number in range(requests):
             yield Case(kind, number, subject)
+
+
+def outages(requests: int, every: int) -> Iterator[Case]:
+    """Outages of the control plane, at some requests of a run."""
+    for kind in OUTAGES:
+        for number in range(every // 2, requests, every):
+            yield Case(kind, number)
 
 
 def signals(writes: Sequence[int]) -> Iterator[Case]:

@@ -7,6 +7,7 @@ their flags are those of the local cluster (:mod:`aiconform.local.controlplane`)
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -78,6 +79,7 @@ class Plane:
         self._control = NodeState("control", 0)
         self._keys = ClusterKeys(self._control, self.authority)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._argv: dict[str, list[str]] = {}
 
     def __enter__(self) -> Plane:
         """Start everything and wait until it is ready."""
@@ -121,6 +123,16 @@ class Plane:
         tls.load_cert_chain(self.directory / f"{user}.crt", self.directory / f"{user}.key")
         return Upstream(self.host, self.port, tls)
 
+    def killed(self, name: str) -> None:
+        """Kill a process where it stands, and start it anew."""
+        self.processes[name].kill()
+        self.processes[name].wait()
+        self._start(name, self._argv[name])
+
+    def paused(self, name: str, *, on: bool) -> None:
+        """Stop a process in its tracks, or let it go on."""
+        self.processes[name].send_signal(signal.SIGSTOP if on else signal.SIGCONT)
+
     def _write(self) -> None:
         (self.directory / "logs").mkdir()
         keys = self.directory / "pki-control"
@@ -149,6 +161,7 @@ class Plane:
         return text
 
     def _start(self, name: str, argv: list[str]) -> None:
+        self._argv[name] = argv
         with (self.directory / "logs" / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [*_WITH_US, *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.faults import cases, checker, decoys
@@ -23,6 +23,8 @@ OTHERS = 12
 """Namespaces that look like those of other runs."""
 MINE = 10
 """Runs of the sweep whose label somebody else's objects bear."""
+OUTAGE_EVERY = 12
+"""Outages take long and stop all runs: they come at each twelfth request."""
 _SETTLED_S = 30.0
 
 
@@ -173,7 +175,7 @@ def _take(found: Sweep, result: Result, tell: Tell) -> None:
 async def _all(
     bench: Bench, chosen: Sequence[Case], seed: int, known: dict[str, Result], take: Callable[[Result], None]
 ) -> None:
-    waiting = iter(chosen)
+    waiting = iter([case for case in chosen if case.kind not in cases.OUTAGES])
 
     async def worker() -> None:
         for case in waiting:
@@ -181,22 +183,21 @@ async def _all(
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(SIDE_BY_SIDE, len(chosen))):
-            group.create_task(_gently(worker()))
-
-
-async def _gently(work: Awaitable[None]) -> None:
-    await asyncio.sleep(0)
-    await work
+            group.create_task(worker())
+    for case in chosen:
+        if case.kind in cases.OUTAGES:
+            take(await tried(bench, case, seed, known[case.subject]))
 
 
 # -- which cases -------------------------------------------------------------------------------------------------------
 
 
 def everything(known: dict[str, Result], mixes: int) -> list[Case]:
-    """Every fault at every request of both subjects, every signal at every write, and mixes."""
+    """Every fault at every request of both subjects, every signal at every write, mixes, and outages."""
     found = [case for subject in SUBJECTS for case in cases.faults(len(known[subject].requests), subject)]
     found += cases.signals(known["good"].writes)
-    return found + [Case(cases.MIX, number) for number in range(mixes)]
+    found += [Case(cases.MIX, number) for number in range(mixes)]
+    return found + list(cases.outages(len(known["good"].requests), OUTAGE_EVERY))
 
 
 def sample(known: dict[str, Result], size: int, seed: int, kinds: Iterable[str] = ()) -> list[Case]:

@@ -14,7 +14,9 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize("text", ["500@12", "bad:html@3", "kill-after@20", "int-int-before@0", "mix@7", "409-own@1"])
+@pytest.mark.parametrize(
+    "text", ["500@12", "bad:html@3", "kill-after@20", "int-int-before@0", "mix@7", "409-own@1", "etcd-paused@6"]
+)
 def test_a_name_is_read_as_it_is_written(text: str) -> None:
     assert str(parse(text)) == text
 
@@ -32,7 +34,7 @@ def test_signals_are_told_from_faults() -> None:
 
 def test_everything_is_every_kind_at_every_request_and_every_signal_at_every_write() -> None:
     found = sweep.everything(KNOWN, mixes=10)
-    assert len(found) == 24 * (60 + 40) + len(strikes.SIGNALS) * 2 * 2 + 10
+    assert len(found) == 24 * (60 + 40) + len(strikes.SIGNALS) * 2 * 2 + 10 + 2 * 5
     assert len(set(found)) == len(found)
     assert all(parse(str(case)) == case for case in found)
 

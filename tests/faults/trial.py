@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
@@ -17,10 +18,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.faults import checker, rehearsal, strikes
-from tests.faults.cases import Case
+from tests.faults.cases import OUTAGES, Case
 from tests.faults.kinds import KINDS, TRAP
+from tests.faults.outages import outage
 from tests.faults.plane import ADMIN, Plane
 from tests.faults.proxy import Fault, Proxy, Upstream
+from tests.faults.wire import Head
 
 from aiconform.engine import runner
 from aiconform.engine.rejudge import rejudge
@@ -115,6 +118,15 @@ class Bench:
         self.admin.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
+    async def up_again(self) -> None:
+        """Wait until the control plane answers and writes, after an outage."""
+        while True:
+            with contextlib.suppress(OSError, EOFError):
+                answer = await self.admin.ask(Head("GET /readyz HTTP/1.1", ()))
+                if answer.status == 200:
+                    return
+            await asyncio.sleep(0.5)
+
     def proxy(self, case: Case, seed: int, script: Mapping[int, Fault]) -> Proxy:
         """A proxy for one run."""
         return Proxy(self.upstream, self.tls, TOKEN, script, case.rng(seed), planter=self.admin)
@@ -141,7 +153,10 @@ async def tried(bench: Bench, case: Case, seed: int, reference: Result) -> Resul
     """A run with a fault, held against the one without."""
     if case.signal is not None:
         return await _struck(bench, case, seed)
-    script = {number: KINDS[kind] for number, kind in case.strikes(seed, len(reference.requests)).items()}
+    if case.kind in OUTAGES:
+        script = {case.number: outage(case.kind, bench.plane)}
+    else:
+        script = {number: KINDS[kind] for number, kind in case.strikes(seed, len(reference.requests)).items()}
     result = await _inside(bench, case, seed, script)
     for name in checker.false_passes(reference.outcomes, result.outcomes):
         result.problems.append(f"false-pass: {name} passes, and is {reference.outcomes.get(name)} without the fault")
@@ -172,6 +187,8 @@ async def _inside(bench: Bench, case: Case, seed: int, script: Mapping[int, Faul
         _seen(result, proxy)
     await asyncio.to_thread(_verified, place / "run" / "bundle", result)
     _scan(place / "run", result)
+    if case.kind in OUTAGES:
+        await bench.up_again()
     await _looked(bench, proxy, result)
     shutil.rmtree(place, ignore_errors=True)
     return result
