@@ -61,7 +61,7 @@ NAMESPACED: dict[str, tuple[str, Obj]] = {
         {"spec": {"replicas": 0, "selector": _NEVER, "template": _POD, "serviceName": "none"}},
     ),
     "DaemonSet": ("apis/apps/v1/{}/daemonsets", {"spec": {"selector": _NEVER, "template": _POD}}),
-    "ControllerRevision": ("apis/apps/v1/{}/controllerrevisions", {"revision": 1}),
+    "ControllerRevision": ("apis/apps/v1/{}/controllerrevisions", {"revision": 1, "data": {}}),
     "Job": ("apis/batch/v1/{}/jobs", {"spec": {"suspend": True, "template": _JOB_POD}}),
     "CronJob": (
         "apis/batch/v1/{}/cronjobs",
