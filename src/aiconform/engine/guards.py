@@ -79,8 +79,7 @@ async def fence(api: Api, run: str, namespace: str) -> None:
             api.lane.write(NoteData(text=f"no {manifest['kind']} in {namespace}: {problem.cause}"))
             continue
         if manifest["kind"] == "ResourceQuota":
-            meta = created["metadata"]
-            await _counted(api, Handle(kinds.RESOURCE_QUOTA, namespace, meta["name"], meta["uid"]))
+            await _counted(api, Handle(kinds.RESOURCE_QUOTA, namespace, _NAME, created["metadata"]["uid"]))
 
 
 async def _counted(api: Api, quota: Handle) -> None:
@@ -92,10 +91,14 @@ async def _counted(api: Api, quota: Handle) -> None:
 
     target = Target(quota.kind, quota.namespace, {}, f"metadata.name={quota.name}")
     limit = api.lane.now + _QUOTA_WITHIN_S
-    end = await watch(api, target, counts, limit=limit, waiting_for=f"{quota} to count", tell=lambda _: None)
-    if end.limit_reached:
+    try:
+        end = await watch(api, target, counts, limit=limit, waiting_for=f"{quota} to count", tell=lambda _: None)
+        why_not = "nothing counts it" if end.limit_reached else ""
+    except RefusedError as refused:
+        why_not = f"whether it counts cannot be seen: {refused.cause}"
+    if why_not:
         await api.delete(quota)
-        api.lane.write(NoteData(text=f"no ResourceQuota in {quota.namespace}: nothing counts it"))
+        api.lane.write(NoteData(text=f"no ResourceQuota in {quota.namespace}: {why_not}"))
 
 
 class Guard:

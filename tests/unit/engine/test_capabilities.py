@@ -37,7 +37,7 @@ def lane(cluster: FakeCluster) -> PlainLane:
 
 
 def discovered(cluster: FakeCluster) -> Facts:
-    return anyio.run(discover, lane(cluster))
+    return anyio.run(discover, lane(cluster), {})
 
 
 def found(cluster: FakeCluster, kind: str) -> dict[str, Capability]:
