@@ -12,7 +12,7 @@ from tests.cli.test_commands import screen
 from tests.support.fake_api import FakeApi, Obj
 from tests.unit.engine.test_sweep import OTHER, ROOT, RUN, cluster, pod, queue, root
 
-from aiconform.cluster.http import RawAnswer
+from aiconform.cluster.http import RawAnswer, RawRequest
 from aiconform.engine.journal import Journal
 
 Streams = pytest.CaptureFixture[str]
@@ -112,6 +112,27 @@ def test_the_journal_names_the_run(monkeypatch: pytest.MonkeyPatch, capsys: Stre
     assert screen(capsys, "cleanup", "--yes", "--journal", str(tmp_path))[0] == 0
     assert list(api.objects) == [ROOT]
     assert screen(capsys, "cleanup", "--yes", "--journal", str(tmp_path), "--run", RUN)[0] == 2
+
+
+def test_the_journal_of_a_run_that_is_named_is_used_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: Streams, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = tmp_path / "runs" / RUN
+    directory.mkdir(parents=True)
+    made = queue()
+    Journal(directory / "journal.jsonl", RUN, "").creating(made)
+    api = on(monkeypatch, root(), made)
+    body = b'{"kind":"Status","apiVersion":"v1","reason":"Forbidden","message":"no"}'
+
+    def refuse(request: RawRequest, answer: RawAnswer) -> RawAnswer:
+        listed = request.method == "GET" and request.path.endswith("clusterqueues")
+        watched = "fieldSelector" in dict(request.query)
+        return RawAnswer(403, {}, body) if listed and not watched else answer
+
+    api.wrong = refuse
+    assert screen(capsys, "cleanup", "--yes", "--run", RUN)[0] == 0
+    assert api.objects == {}
 
 
 def test_who_may_not_list_is_told_what_may_work(monkeypatch: pytest.MonkeyPatch, capsys: Streams) -> None:

@@ -21,8 +21,9 @@ from rich.console import Console
 from tests.support import runs, snapshots
 
 from aiconform.cli.console import Screen
-from aiconform.cli.screen import again
+from aiconform.cli.screen import again, summary
 from aiconform.cli.text import visible
+from aiconform.engine.events import RunFinished
 
 
 class Hand:
@@ -260,3 +261,12 @@ def _doing(what: str):  # type: ignore[no-untyped-def]
 def test_controls_are_shown_instead_of_obeyed(char: str) -> None:
     assert char not in visible(f"a{char}b")
     assert visible(f"a{char}b").startswith("a\\")
+
+
+def test_what_is_left_comes_with_the_command_that_removes_it() -> None:
+    verdicts = runs.VERDICTS.model_copy(update={"left_behind": ["namespace/aiconform-x (held)"]})
+    told = [one.plain for one in summary(RunFinished(verdicts, runs.BUNDLE, "0" * 64, 1.0), None)]
+    assert any("left: namespace/aiconform-x (held)" in line for line in told)
+    assert any(f"aiconform cleanup --run {runs.RUN}" in line for line in told)
+    told = [one.plain for one in summary(RunFinished(runs.VERDICTS, runs.BUNDLE, "0" * 64, 1.0), None)]
+    assert not any("aiconform cleanup" in line for line in told)

@@ -22,6 +22,7 @@ from tests.mutants.breaking import applied
 
 from aiconform.engine.ownership import ENDS_WITHIN, RUN_LABEL, WHAT, marked, namespaces
 from aiconform.local import Cluster
+from aiconform.local.images import IMAGES
 
 pytestmark = pytest.mark.cluster
 Obj = dict[str, Any]
@@ -46,7 +47,7 @@ def killed(cluster: Cluster, output: Path, requirement: str, lane: str) -> str:
     try:
         deadline = time.monotonic() + 90
         log = output / "bundle" / "log.jsonl"
-        while not log.is_file() or not re.search(rf'"lane":"{lane}".*"method":"POST"', log.read_text()):
+        while not (log.is_file() and any(_creates(line, lane) for line in log.read_text().splitlines())):
             assert time.monotonic() < deadline, "the run did not get far enough"
             assert process.poll() is None, "the run ended before"
             time.sleep(0.05)
@@ -57,6 +58,14 @@ def killed(cluster: Cluster, output: Path, requirement: str, lane: str) -> str:
         process.wait()
     assert (output / "journal.jsonl").is_file()
     return str(json.loads((output / "bundle" / "plan.json").read_text())["run"])
+
+
+def _creates(line: str, lane: str) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:  # written while we read
+        return False
+    return record["lane"] == lane and record["data"].get("method") == "POST"
 
 
 def decoys(run: str) -> list[Obj]:
@@ -179,12 +188,6 @@ BALANCER = {
     "metadata": named("balanced", finalizers=["service.kubernetes.io/load-balancer-cleanup"]),
     "spec": {"ports": [{"port": 80}]},
 }
-VOLUME = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolumeClaim",
-    "metadata": named("data"),
-    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
-}
 
 
 def waiting_pod(**spec: Any) -> Obj:
@@ -194,15 +197,6 @@ def waiting_pod(**spec: Any) -> Obj:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [container], **spec}}
 
 
-MOUNTING = waiting_pod(
-    volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}], nodeSelector={"no": "node"}
-)
-CLAIM = {
-    "apiVersion": "resource.k8s.io/v1",
-    "kind": "ResourceClaim",
-    "metadata": named("device", finalizers=["resource.kubernetes.io/delete-protection"]),
-    "spec": {"devices": {"requests": [{"name": "a", "exactly": {"deviceClassName": "none"}}]}},
-}
 LOST = waiting_pod(nodeName="a-node-that-is-gone")
 
 
@@ -211,10 +205,9 @@ LOST = waiting_pod(nodeName="a-node-that-is-gone")
     [
         ([HELD], ["configmap/held in ", "finalizer example.com/hold"], ["configmap"]),
         ([BALANCER], ["service/balanced in ", "load balancer is not removed yet"], ["service"]),
-        ([VOLUME, MOUNTING], ["persistentvolumeclaim/data in ", "a pod that uses it is still there"], ["pod"]),
         ([LOST], ["pod/held in ", "finalizer example.com/hold"], ["pod"]),
     ],
-    ids=["foreign finalizer", "load balancer", "volume claim", "pod of a lost node"],
+    ids=["foreign finalizer", "load balancer", "pod of a lost node"],
 )
 def test_what_holds_a_namespace_is_named_and_goes_later(
     local_cluster: Cluster, tmp_path: Path, inside: list[Obj], said: list[str], held: list[str]
@@ -244,21 +237,64 @@ def later(cluster: Cluster, elsewhere: Path, run: str) -> None:
     assert ours(cluster) == []
 
 
-def test_a_claim_that_is_still_reserved_is_named(local_cluster: Cluster, tmp_path: Path) -> None:
-    with left_over(local_cluster, CLAIM) as run:
+SLOW_S = 40
+
+
+def slow_pod(**spec: Any) -> Obj:
+    """A pod that does not end when it is told to, but when it is killed."""
+    container = {
+        "name": "a",
+        "image": IMAGES["busybox"].reference,
+        "command": ["sh", "-c", "trap '' TERM; sleep 600 & while true; do wait; done"],
+        **spec.pop("container", {}),
+    }
+    spec = {"terminationGracePeriodSeconds": SLOW_S, "restartPolicy": "Never", "containers": [container], **spec}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": named("slow"), "spec": spec}
+
+
+def held_by_a_pod(cluster: Cluster, elsewhere: Path, inside: list[Obj], said: str) -> None:
+    """A claim that a pod uses stays until the pod has ended, and both are named meanwhile."""
+    with left_over(cluster, *inside) as run:
         space = namespaces(run)["restricted"]
-        user = {"resource": "pods", "name": "gone", "uid": "00000000-0000-0000-0000-000000000000"}
-        status = {"status": {"allocation": {"devices": {}}, "reservedFor": [user]}}
-        where = ("-n", space, "patch", "resourceclaim/device", "--subresource=status", "--type=merge")
-        local_cluster.kubectl(*where, f"--patch={json.dumps(status)}")
-        try:
-            # the controller would take a pod that is gone off the claim: it is held by somebody else too
-            hold = '{"metadata":{"finalizers":["resource.kubernetes.io/delete-protection","example.com/hold"]}}'
-            local_cluster.kubectl("-n", space, "patch", "resourceclaim/device", "--type=merge", f"--patch={hold}")
-            blocked(local_cluster.kubeconfig, tmp_path, run, ["resourceclaim/device in ", "finalizer "])
-        finally:
-            release(local_cluster, run, "resourceclaim")
-        later(local_cluster, tmp_path, run)
+        cluster.kubectl("-n", space, "wait", "pod/slow", "--for=jsonpath={.status.phase}=Running", "--timeout=60s")
+        blocked(cluster.kubeconfig, elsewhere, run, [said, "a pod that uses it is still there", "pod/slow in "])
+        later(cluster, elsewhere, run)
+
+
+def test_a_volume_claim_in_use_is_named(local_cluster: Cluster, tmp_path: Path) -> None:
+    size = {"storage": "1Mi"}
+    common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    name = f"data-{secrets.token_hex(4)}"
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": named(name),
+        "spec": {**common, "capacity": size, "hostPath": {"path": "/tmp"}},
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": named("data"),
+        "spec": {**common, "resources": {"requests": size}, "volumeName": name},
+    }
+    pod = slow_pod(volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}])
+    with applied(local_cluster, volume):
+        held_by_a_pod(local_cluster, tmp_path, [claim, pod], "persistentvolumeclaim/data in ")
+
+
+def test_a_resource_claim_in_use_is_named(local_cluster: Cluster, tmp_path: Path) -> None:
+    of = local_cluster.kubectl("get", "deviceclasses", "-o", "name").split()[0].partition("/")[2]
+    claim = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceClaim",
+        "metadata": named("device"),
+        "spec": {"devices": {"requests": [{"name": "a", "exactly": {"deviceClassName": of}}]}},
+    }
+    pod = slow_pod(
+        container={"resources": {"claims": [{"name": "device"}]}},
+        resourceClaims=[{"name": "device", "resourceClaimName": "device"}],
+    )
+    held_by_a_pod(local_cluster, tmp_path, [claim, pod], "resourceclaim/device in ")
 
 
 def test_a_dead_api_service_is_named(local_cluster: Cluster, tmp_path: Path) -> None:

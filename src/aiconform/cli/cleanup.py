@@ -81,7 +81,9 @@ async def _work(kubeconfig: Path | None, context: str | None, asked: _Asked) -> 
     from aiconform.engine.undecidable import RefusedError, UndecidableError
     from aiconform.engine.unrecorded import UnrecordedLane
 
-    told = journal.read(asked.journal) if asked.journal is not None else None
+    beside = Path("runs") / asked.run / journal.NAME
+    place = asked.journal or (beside if asked.run and beside.is_file() else None)
+    told = journal.read(place) if place is not None else None
     run = told.run if told else asked.run
     if told and asked.run not in ("", told.run):
         raise UsageError(f"the journal is of run {told.run}, not of {asked.run}", hint="leave one of the two out")

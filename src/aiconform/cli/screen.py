@@ -166,6 +166,7 @@ def summary(event: events.RunFinished, report: Path | None) -> list[Row]:
         Row(Text(""), Text(f"{verdicts.conclusion} ({took(event.elapsed_s)})", style=style)),
         row("cleanup", f"{_objects(verdicts.removed)} removed, {len(verdicts.left_behind)} left"),
         *(row("", f"left: {what}", "yellow") for what in verdicts.left_behind),
+        *([row("", f"aiconform cleanup --run {verdicts.run} removes what is left")] if verdicts.left_behind else []),
         row("bundle", f"{event.bundle} (sealed sha256:{event.root_sha256[:12]}…)"),
     ]
     if report is not None:

@@ -92,7 +92,7 @@ class LiveLane:
         Raises:
             UsageError: what is to be created cannot be written to the journal; it is not created.
         """
-        async with self._wire.pace.turn():
+        async with self._wire.pace.turn(passed_on="/proxy/" in ask.path):
             manifest = self._journalled(ask)
             n = self._ask(ask, stream=False)
             try:

@@ -9,13 +9,13 @@ import anyio
 from aiconform.engine.pace import Pace
 
 
-def asked(pace: Pace, number: int, takes_s: float = 0.0) -> tuple[float, int]:
+def asked(pace: Pace, number: int, takes_s: float = 0.0, *, passed_on: bool = False) -> tuple[float, int]:
     """Ask so often at once; returns the seconds it took and how many were on their way at the same time."""
     now = most = 0
 
     async def one() -> None:
         nonlocal now, most
-        async with pace.turn():
+        async with pace.turn(passed_on=passed_on):
             now += 1
             most = max(most, now)
             await anyio.sleep(takes_s)
@@ -33,6 +33,10 @@ def asked(pace: Pace, number: int, takes_s: float = 0.0) -> tuple[float, int]:
 
 def test_no_more_than_four_are_on_their_way() -> None:
     assert asked(Pace(), 12, takes_s=0.01)[1] == 4
+
+
+def test_what_is_passed_on_to_pods_holds_nothing_up() -> None:
+    assert asked(Pace(), 12, takes_s=0.05, passed_on=True)[1] == 12
 
 
 def test_on_average_they_are_few_a_second() -> None:
