@@ -11,7 +11,7 @@ from aiconform.catalog import accelerators as vendors
 from aiconform.checks._kit import devices, pods
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Script
-from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
+from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds, needs
 from aiconform.engine.nodepools import CLUSTER_AUTOSCALER, KARPENTER, NodePool
 
 Obj = dict[str, Any]
@@ -31,6 +31,9 @@ UNKNOWN = "aiconform.dev/offered-nowhere"
 """An extended resource that no node and no pool has."""
 
 
+_BY_HAND = "a pending pod with accelerators that brings a node, and the node that goes once the pod has gone"
+
+
 def grows(facts: Facts) -> Unmet | None:
     """Some pool with accelerators is minded by an autoscaler and has room to grow."""
     if any(not pool.stuck for pool in facts.pools):
@@ -38,6 +41,12 @@ def grows(facts: Facts) -> Unmet | None:
     if facts.pools:
         why = "; ".join(f"{pool.name} ({pool.autoscaler}): {pool.stuck}" for pool in facts.pools)
         return Unmet("not run", f"no pool of nodes with accelerators can grow, so nothing would be proved: {why}")
+    if gap := needs.unrecognised(facts, "needs a pool of nodes with accelerators", _BY_HAND):
+        return gap
+    if facts.claimable:
+        claimed = ", ".join(found.words for found in facts.claimable)
+        cause = f"pools of nodes whose accelerators are claimed are not known: {claimed}; show by hand: {_BY_HAND}"
+        return Unmet("undecided", cause)
     if facts.gaps:
         return Unmet("undecided", f"cannot tell whether nodes are scaled automatically: {'; '.join(facts.gaps)}")
     return Unmet(
