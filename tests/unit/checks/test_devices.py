@@ -111,6 +111,13 @@ class TestAsking:
         assert "nodeName" not in spec
         assert {"key": "nvidia.com/gpu", "operator": "Exists"} in spec["tolerations"]
 
+    def test_only_who_makes_device_nodes_asks_for_that_capability(self) -> None:
+        ctx = Stated()
+        of(devices.holding_pod, ctx, "holder", PLUGIN, "true", root=True)
+        of(devices.holding_pod, ctx, "intruder", PLUGIN, "true", root=True, capabilities=("MKNOD",))
+        plain, makes = (made["spec"]["containers"][0].get("securityContext") for made in ctx.made)
+        assert (plain, makes) == (None, {"capabilities": {"add": ["MKNOD"]}})
+
     def test_a_plain_pod_claims_nothing(self) -> None:
         ctx = Stated()
         of(devices.plain_pod, ctx, "plain", CLAIMED, "true")

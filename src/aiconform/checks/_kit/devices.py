@@ -139,9 +139,17 @@ def every_answer(kind: AcceleratorKind) -> tuple[str, ...]:
     )
 
 
-async def holding_pod(ctx: Context, hint: str, node: AcceleratorNode, *commands: str, root: bool = False) -> Probing:
+async def holding_pod(
+    ctx: Context,
+    hint: str,
+    node: AcceleratorNode,
+    *commands: str,
+    root: bool = False,
+    capabilities: tuple[str, ...] = (),
+) -> Probing:
     """Create a pod that asks for one accelerator on a node, runs the commands and holds the device."""
-    return await _pod(ctx, hint, node, commands, await wish(ctx, hint, node), root=root)
+    asked = await wish(ctx, hint, node)
+    return await _pod(ctx, hint, node, commands, asked, root=root, capabilities=capabilities)
 
 
 async def plain_pod(
@@ -167,14 +175,11 @@ async def _pod(
     root: bool = False,
     env: dict[str, str] | None = None,
     runtime_class: str = "",
+    capabilities: tuple[str, ...] = (),
 ) -> Probing:
     run = script.script(ctx, *commands)
     container = pods.Container(
-        CONTAINER,
-        run,
-        limits=asked.limits,
-        env=env or {},
-        claims=asked.claims,
+        CONTAINER, run, limits=asked.limits, env=env or {}, claims=asked.claims, capabilities=capabilities
     )
     manifest = pods.pod(
         ctx,
