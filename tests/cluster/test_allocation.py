@@ -103,7 +103,7 @@ def test_isolation_is_proven_on_claimed_devices(with_nodes: Cluster, tmp_path: P
         ("granted", "not_granted", "sibling", "another", "over_request", "released"), "passed"
     ), only(bundle)
     assert bundle.plan.allocation == "dra"
-    assert bundle.verdicts.cluster.asked_for == "dra: Kubernetes claimed device by DRA (gpu.example.com)"
+    assert bundle.verdicts.cluster.asked_for == "Kubernetes claimed device by DRA (gpu.example.com); allocation dra"
     assert "2 nvidia.com/gpu on gpu-0: --allocation dra" in bundle.verdicts.cluster.left_alone
     assert bundle.verdicts.left_behind == []
 

@@ -72,7 +72,7 @@ def cluster(event: events.ClusterFound) -> list[Row]:
     nodes = f"{len(facts.nodes)} node{'s' if len(facts.nodes) != 1 else ''}"
     rows = [row("cluster", "; ".join(part for part in (f"{facts.product}, {nodes}", facts.accelerators) if part))]
     if facts.asked_for:
-        rows.append(row("asks", f"for accelerators: {facts.asked_for}"))
+        rows.append(row("asks for", facts.asked_for))
     if facts.left_alone:
         rows.append(row("", f"left alone: {'; '.join(facts.left_alone)}"))
     if event.simulated:

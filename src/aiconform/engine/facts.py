@@ -105,7 +105,7 @@ class Facts:
             nodes=list(self.nodes),
             components=list(self.components),
             accelerators="; ".join(plugin + dra) or "none",
-            asked_for=f"{self.allocation}: {'; '.join(self.ways) or 'none that can be used'}",
+            asked_for=f"{', '.join(self.ways) or 'none that can be used'}; allocation {self.allocation}",
             left_alone=[*self.unused, *self.parts, *(f"{found}: in no vendor table" for found in self.unknown)],
         )
 

@@ -276,7 +276,7 @@ class TestTheWay:
     def test_auto_prefers_dra(self) -> None:
         found = facts(PLUGIN, classes=CLASSES, slices=self.SLICES)
         assert (found.accelerators, [item.words for item in found.claimable]) == ((), ["2 gpu.nvidia.com by DRA on a"])
-        assert found.cluster().asked_for == "auto: NVIDIA GPU by DRA (gpu.nvidia.com)"
+        assert found.cluster().asked_for == "NVIDIA GPU by DRA (gpu.nvidia.com); allocation auto"
         assert found.cluster().left_alone == ["2 nvidia.com/gpu on a: NVIDIA GPU devices are asked for by DRA"]
 
     def test_each_vendor_has_a_way_of_its_own(self) -> None:

@@ -655,6 +655,8 @@ def facts() -> ClusterFacts:
             ComponentFacts(name="CoreDNS", version="v1.13.1", source="image of Deployment coredns"),
         ],
         accelerators="3 x Tesla T4 (simulated), DRA driver gpu.example.com",
+        asked_for="NVIDIA GPU by device plugin (nvidia.com/gpu); allocation auto",
+        left_alone=["1 nvidia.com/gpu on worker-9: taint team"],
     )  # fmt: skip
 
 
