@@ -312,6 +312,11 @@ class TestTheWay:
         old = facts(PLUGIN, gaps=("deviceclasses: 404 NotFound",))
         assert [item.words for item in old.chosen] == ["2 nvidia.com/gpu on a"]
 
+    def test_slices_that_cannot_be_read_are_no_absence(self) -> None:
+        found = facts(node("a"), gaps=("resourceslices: 403 Forbidden",))
+        gap = unmet(needs.accelerator("an accelerator", by_hand="it", claims=True)(found))
+        assert (gap.outcome, "what DRA offers cannot be read: resourceslices: 403" in gap.reason) == ("undecided", True)
+
     def test_a_check_that_cannot_claim_says_so(self) -> None:
         found = facts(PLUGIN, classes=CLASSES, slices=self.SLICES)
         gap = unmet(needs.accelerator("two", needs.several, by_hand="")(found))
