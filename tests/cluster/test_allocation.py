@@ -59,7 +59,7 @@ simulated = "dra-example-driver's devices are not real"
 
 @pytest.fixture(scope="module")
 def with_nodes(local_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster whose claimed devices are device nodes, and a vendor table that knows them."""
+    """A cluster with a device node for each device that can be claimed, and a vendor table that knows them."""
     tables = tmp_path_factory.mktemp("tables")
     shutil.copytree(Path(str(accelerators.TABLES)), tables, dirs_exist_ok=True)
     (tables / "example-drivers.toml").write_text(TABLE)
@@ -67,7 +67,7 @@ def with_nodes(local_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory)
     for number in range(DEVICES):
         path, minor = f"/dev/claimed{number}", str(100 + number)
         assert local_cluster.enter(NODE, ["mknod", path, "c", str(int(major, 16)), minor]).returncode == 0
-    with pytest.MonkeyPatch.context() as patch, runtime(local_cluster, NODE, *GIVE):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accelerators, "TABLES", tables)
         accelerators.vendors.cache_clear()
         try:
@@ -77,7 +77,7 @@ def with_nodes(local_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory)
     accelerators.vendors.cache_clear()
 
 
-def run(cluster: Cluster, output: Path, *requirements: str, **options: Any) -> Bundle:
+def run(cluster: Cluster, output: Path, *requirements: str, holes: tuple[str, ...] = (), **options: Any) -> Bundle:
     wanted = runner.RunOptions(
         release="1.35",
         output=output,
@@ -86,7 +86,8 @@ def run(cluster: Cluster, output: Path, *requirements: str, **options: Any) -> B
         images={"probe": IMAGES["busybox"].reference},
         **options,
     )
-    result = anyio.run(runner.run, wanted, all_checks(), lambda _: None)
+    with runtime(cluster, NODE, *GIVE, *holes):
+        result = anyio.run(runner.run, wanted, all_checks(), lambda _: None)
     bundle = open_bundle(result.bundle)
     assert rejudge(bundle, all_checks()).problems == ()
     return bundle
@@ -119,7 +120,6 @@ def test_a_driver_is_compared_with_what_dra_advertises_of_it(with_nodes: Cluster
 
 def test_a_fence_with_a_hole_is_found_by_claims_too(with_nodes: Cluster, tmp_path: Path) -> None:
     hole = 'if pod.startswith("intruder"): allow(spec, device("/dev/nvidia0")["major"])'
-    with runtime(with_nodes, NODE, *GIVE, hole):
-        check = only(run(with_nodes, tmp_path, "secure_accelerator_access", allocation="dra"))
+    check = only(run(with_nodes, tmp_path, "secure_accelerator_access", holes=(hole,), allocation="dra"))
     assert check.outcome == "failed"
     assert "cannot be opened by mknod" in check.reason

@@ -138,13 +138,16 @@ def gather(
         unreadable=next((gap for gap in gaps if gap.startswith(_FORBIDDEN)), ""),
     )
     because = {item.simulated for group in (chosen.by_resource, chosen.by_claim, drivers, pools) for item in group}
+    mine: dict[str, list[AcceleratorNode]] = {}
+    for found in chosen.by_resource + chosen.by_claim:
+        mine.setdefault(found.node, []).append(found)
     closed = [(node, nodeviews.closed(node)) for node in nodes if any(offers.of(node)) and nodeviews.closed(node)]
     return Facts(
         version=str(version.get("gitVersion", "")),
         platform=str(version.get("platform", "")),
         system_uid=system["metadata"]["uid"],
         groups=frozenset(_group_versions(groups)),
-        nodes=tuple(_node(node, chosen.by_resource + chosen.by_claim) for node in nodes),
+        nodes=tuple(_node(node, mine.get(nodeviews.name(node), [])) for node in nodes),
         accelerators=chosen.by_resource,
         dra=tuple(drivers),
         runtime_classes=tuple(sorted(nodeviews.name(item) for item in runtime_classes)),
@@ -175,9 +178,8 @@ def _group_versions(groups: Obj) -> Iterable[str]:
             yield str(version.get("groupVersion", ""))
 
 
-def _node(node: Obj, offered: tuple[AcceleratorNode, ...]) -> NodeFacts:
+def _node(node: Obj, mine: list[AcceleratorNode]) -> NodeFacts:
     info = node.get("status", {}).get("nodeInfo") or {}
-    mine = [found for found in offered if found.node == nodeviews.name(node)]
     return NodeFacts(
         name=nodeviews.name(node),
         ready=nodeviews.ready(node),
