@@ -11,7 +11,7 @@ CHECK = Check(
     holds=nodepools.held,
     limits=(
         "One pool is looked at, and one step up and down; the maximum is not reached.",
-        "Accelerators are asked for as extended resources; DRA claims that bring nodes are not looked at.",
+        "Where accelerators are claimed by DRA, devices that several nodes reach are not counted as a node's own.",
     ),
 )
 

@@ -126,7 +126,6 @@ def gather(
     allocation: Mode = "auto",
 ) -> Facts:
     """Facts from the API's answers."""
-    pools = nodepools.gather(nodes, node_pools, autoscaler_status)
     there = {nodeviews.name(node): node for node in nodes}
     usable = [node for node in nodes if nodeviews.usable(node)]
     drivers = dra_slices.drivers(device_classes, slices, there)
@@ -137,6 +136,7 @@ def gather(
         device_classes,
         unreadable=next((gap for gap in gaps if gap.startswith(_FORBIDDEN)), ""),
     )
+    pools = nodepools.gather(nodes, node_pools, autoscaler_status, chosen.by_claim)
     because = {item.simulated for group in (chosen.by_resource, chosen.by_claim, drivers, pools) for item in group}
     mine: dict[str, list[AcceleratorNode]] = {}
     for found in chosen.by_resource + chosen.by_claim:

@@ -96,6 +96,11 @@ def current(driver: str, slices: Sequence[Obj]) -> list[Obj]:
     return [spec for pool in _newest_pools(mine) for spec in pool]
 
 
+def counts(dra: Dra, device: Obj) -> bool:
+    """Whether a device is a whole one, and no taint keeps claims off it."""
+    return whole(dra, device) and not _tainted(device)
+
+
 def whole(dra: Dra, device: Obj) -> bool:
     """Whether a device is one of its own, not a part of another."""
     return not dra.kind_attribute or attribute(device, dra.kind_attribute) in dra.whole
@@ -125,7 +130,7 @@ def _devices(dra: Dra, slices: Sequence[Obj], nodes: Mapping[str, Obj]) -> list[
     found = []
     for spec in current(dra.driver, slices):
         for device in spec.get("devices") or []:
-            if _tainted(device) or not whole(dra, device):
+            if not counts(dra, device):
                 continue
             place = device if spec.get("perDeviceNodeSelection") else spec
             local = str(place.get("nodeName") or "")

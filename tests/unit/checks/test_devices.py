@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -10,9 +11,20 @@ from tests.support.hardware import Obj, device, device_class, facts, node, resou
 from tests.unit.checks.test_pods import CREATING
 
 from aiconform.catalog import accelerators
-from aiconform.checks._kit import advertised, claims, devices, metrics_devices, metrics_exporters, pods, script
+from aiconform.checks._kit import (
+    advertised,
+    claims,
+    devices,
+    metrics_devices,
+    metrics_exporters,
+    nodepools,
+    pods,
+    pool_steps,
+    script,
+)
 from aiconform.checks._kit.script import Report
 from aiconform.engine import AcceleratorNode, Handle, RefusedError, State, StopProbe, kinds
+from aiconform.engine.nodepools import NodePool
 
 BY_DRA = facts(
     node("a"),
@@ -290,3 +302,43 @@ def test_properties_that_a_container_cannot_tell_are_not_compared() -> None:
     bare = AcceleratorNode("a", "x.io/x", 1, kind, "", 1, 1, "", "", "", ())
     found = metrics_devices._found(Stated(), bare, report, 1)  # type: ignore[arg-type]
     assert found == {"X1": metrics_devices.Found("X1", "", "", "")}
+
+
+class TestPoolsOfClaimedDevices:
+    POOL = NodePool(
+        "Karpenter", "gpus", ("pool", "gpus"), ("a",), "gpu.nvidia.com", 2, 0, 3, ("team",), "", "", "gpu.nvidia.com"
+    )
+    SLICE = resource_slice(
+        "gpu.nvidia.com",
+        device("gpu-0", type={"string": "gpu"}),
+        device("gpu-1", [{"key": "broken", "effect": "NoExecute"}], type={"string": "gpu"}),
+        device("mig-0", type={"string": "mig"}),
+    )
+
+    def test_a_pod_claims_what_it_needs_and_asks_for_the_rest_as_it_is(self) -> None:
+        ctx = Stated()
+        of(nodepools.pod, ctx, "impossible", self.POOL, {"gpu.nvidia.com": "2", nodepools.UNKNOWN: "1"})
+        template, pod = ctx.made
+        assert template["spec"]["spec"]["devices"]["requests"][0]["exactly"]["count"] == 2
+        resources = pod["spec"]["containers"][0]["resources"]
+        assert (resources["claims"], resources["limits"][nodepools.UNKNOWN]) == ([{"name": "accelerators"}], "1")
+        assert "gpu.nvidia.com" not in resources["limits"]
+        assert pod["spec"]["nodeSelector"] == {"pool": "gpus"}
+        assert {"key": "team", "operator": "Exists"} in pod["spec"]["tolerations"]
+        assert "/dev/nvidia[0-9]*" in pod["spec"]["containers"][0]["command"][2]
+
+    def test_a_node_offers_what_its_slices_show(self) -> None:
+        watched, ctx = nodepools.Watched(self.POOL, 2), Stated(resourceslices=[self.SLICE])
+        assert watched.offered(node("a", {"nvidia.com/gpu": "8"})) == 0
+        of(watched.look, ctx)
+        assert [watched.offered(node(name)) for name in ("a", "b")] == [1, 0]
+        sample = pool_steps._claimable(ctx, watched, "a")  # type: ignore[arg-type]
+        assert of(sample) == State("waiting", "1 devices of gpu.nvidia.com on a")
+        watched.per_node = 1
+        assert of(sample).outcome == "met"
+
+    def test_a_pool_of_a_device_plugin_asks_nothing_of_dra(self) -> None:
+        plugin = replace(self.POOL, resource="nvidia.com/gpu", device_class="")
+        watched, ctx = nodepools.Watched(plugin, 2), Stated(resourceslices=AssertionError("asked"))
+        of(watched.look, ctx)
+        assert watched.offered(node("a", {"nvidia.com/gpu": "8"})) == 8

@@ -20,7 +20,7 @@ def pool(name: str = "gpus", stuck: str = "", simulated: str = "") -> NodePool:
 
 
 def facts(*pools: NodePool, gaps: tuple[str, ...] = (), unknown: tuple[str, ...] = ()) -> Any:
-    return SimpleNamespace(pools=pools, gaps=gaps, accelerators=(), claimable=(), unknown=unknown, refused=())
+    return SimpleNamespace(pools=pools, gaps=gaps, chosen=(), unknown=unknown, refused=())
 
 
 def node(name: str, uid: str = "", ready: str = "True", gpus: str = "1", **spec: Any) -> dict[str, Any]:

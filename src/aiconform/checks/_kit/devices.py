@@ -12,6 +12,7 @@ from aiconform.catalog.accelerators import AcceleratorKind
 from aiconform.checks._kit import claims, pods, script
 from aiconform.checks._kit.script import Report, Script
 from aiconform.engine import AcceleratorNode, Context, Explain, Handle, kinds, needs
+from aiconform.engine.nodepools import NodePool
 
 CONTAINER = "probe"
 CLAIM = "accelerators"
@@ -71,21 +72,22 @@ def must_know(ctx: Context, kind: AcceleratorKind, *facts: str, by_hand: str) ->
         raise ctx.undecided(expected, f"it does not name {', '.join(missing)}", cause)
 
 
-async def wish(ctx: Context, hint: str, node: AcceleratorNode, number: int = 1) -> Wish:
-    """Ask for so many accelerators of a node in the way the run has chosen: this is the only place that knows both.
+async def wish(ctx: Context, hint: str, node: AcceleratorNode | NodePool, number: int = 1) -> Wish:
+    """Ask for so many accelerators of a node, or of a pool's nodes, in the way the run has chosen.
 
+    This is the only place that knows both ways.
     The pod must go to the node by its hostname label and never by ``spec.nodeName``: with that the scheduler would not
     see the pod, and its claim would stay unallocated.
     """
-    if not node.claimed:
+    if not node.device_class:
         return Wish(limits={node.resource: str(number)})
     name = await claims.template(ctx, hint, node.device_class, number)
     return Wish(sources={CLAIM: {"resourceClaimTemplateName": name}})
 
 
-def refusal(node: AcceleratorNode) -> tuple[str, ...]:
+def refusal(node: AcceleratorNode | NodePool) -> tuple[str, ...]:
     """Words of the scheduler where no accelerator of a node is free."""
-    return ("cannot allocate all claims",) if node.claimed else ("Insufficient", node.resource)
+    return ("cannot allocate all claims",) if node.device_class else ("Insufficient", node.resource)
 
 
 def explain(ctx: Context, probing: Probing) -> Explain | None:
