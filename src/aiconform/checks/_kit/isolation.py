@@ -74,7 +74,7 @@ async def ask_without_request(ctx: Context, node: AcceleratorNode, held: Held) -
         raise ctx.undecided("every RuntimeClass that gives access is tried", "they are not known", "; ".join(gaps))
     kind = node.kind
     present = [name for name in kind.runtime_classes or () if name in ctx.facts.runtime_classes]
-    names = ["all", held.uuid] if held.uuid else ["all"]
+    names = [kind.all_devices, *([held.uuid] if held.uuid else [])]
     wishes = [dict.fromkeys(kind.visible_devices, what) for what in names] if kind.visible_devices else []
     for runtime_class, env in [("", {}), *((name, asked) for name in ("", *present) for asked in wishes)]:
         plain = await devices.plain_pod(
