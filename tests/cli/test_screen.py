@@ -21,9 +21,9 @@ from rich.console import Console
 from tests.support import runs, snapshots
 
 from aiconform.cli.console import Screen
-from aiconform.cli.screen import again, summary
+from aiconform.cli.screen import again, cluster, summary
 from aiconform.cli.text import visible
-from aiconform.engine.events import RunFinished
+from aiconform.engine.events import ClusterFound, RunFinished
 
 
 class Hand:
@@ -255,6 +255,16 @@ def _doing(what: str):  # type: ignore[no-untyped-def]
     from aiconform.cli.console import _Doing
 
     return _Doing(what, 0.0)
+
+
+def test_of_many_accelerators_that_were_left_alone_a_few_are_named() -> None:
+    many = runs.CLUSTER.model_copy(
+        update={"left_alone": [f"1 acme.example/npu on n{number}" for number in range(5000)]}
+    )
+    rows = cluster(ClusterFound(many, simulated=False, namespace=""))
+    (told,) = [row.rest.plain for row in rows if "left alone" in row.rest.plain]
+    assert told.startswith("left alone: 1 acme.example/npu on n0; ")
+    assert told.endswith("on n2; and 4997 more, on the page")
 
 
 @pytest.mark.parametrize("char", ["\x00", "\x07", "\x1b", "\x7f", "\x9b", "\u200b", "\u202e", "\u2066", "\ufeff"])

@@ -13,6 +13,7 @@ from tests.mutants.servers import served_by_rogue, webhook
 
 from aiconform.local import Cluster
 from aiconform.local.api import Api
+from aiconform.local.images import IMAGES
 
 _GROUP = "/apis/resource.k8s.io/v1"
 _FINALIZER = "rogue.example.com/keep"
@@ -71,6 +72,41 @@ def _finalizers(api: Api, claim: dict[str, object], wanted: list[str]) -> None:
         api.patch(path, {"metadata": {"finalizers": wanted}})
 
 
+_HELD = {"name": "everything", "namespace": "default"}
+
+
+@contextmanager
+def all_held(cluster: Cluster) -> Iterator[None]:
+    """Somebody whose pod holds every device of the driver."""
+    count = sum(len(item["spec"]["devices"]) for item in cluster.api.get(f"{_GROUP}/resourceslices")["items"])
+    request = {"name": "all", "exactly": {"deviceClassName": "gpu.example.com", "count": count}}
+    claim = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceClaim",
+        "metadata": _HELD,
+        "spec": {"devices": {"requests": [request]}},
+    }
+    container = {
+        "name": "holds",
+        "image": IMAGES["busybox"].reference,
+        "command": ["sleep", "3600"],
+        "resources": {"claims": [{"name": "all"}]},
+    }
+    spec = {
+        "containers": [container],
+        "resourceClaims": [{"name": "all", "resourceClaimName": _HELD["name"]}],
+        "terminationGracePeriodSeconds": 0,
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": _HELD, "spec": spec}
+    cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [claim, pod]}))
+    try:
+        cluster.kubectl("wait", f"pod/{_HELD['name']}", "--for=condition=Ready", "--timeout=60s")
+        yield
+    finally:
+        what = (f"pod/{_HELD['name']}", f"resourceclaim/{_HELD['name']}")
+        cluster.kubectl("delete", *what, "--wait=true", "--ignore-not-found")
+
+
 MUTANTS = (
     Mutant(
         "dra_support",
@@ -83,6 +119,12 @@ MUTANTS = (
         "the runtime leaves the claimed device out of the container",
         lambda cluster: runtime(cluster, "gpu-0", _NO_DEVICE),
         {"claim_allocated": Kill("failed", "only the claiming container has: nothing")},
+    ),
+    Mutant(
+        "dra_support",
+        "somebody else's pod holds every device",
+        all_held,
+        {"claim_allocated": Kill("undecided", "are allocated: gpu-0/gpu-0 by default/everything")},
     ),
     Mutant(
         "dra_support",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.breaking import labelled
+from tests.mutants.breaking import labelled, patched
 from tests.mutants.contract import Kill, Mutant
 from tests.mutants.nodes import runtime
 
@@ -19,6 +19,12 @@ MUTANTS = (
         "a node's label names another driver than is installed",
         lambda cluster: labelled(cluster, "gpu-0", DRIVER, "570.86.15"),
         {"advertised_is_installed": Kill("failed", "570.86.15")},
+    ),
+    Mutant(
+        "driver_runtime_management",
+        "a node does not say which driver it has",
+        lambda cluster: patched(cluster, {"metadata": {"labels": {DRIVER: None}}}, "node/gpu-0"),
+        {"advertised_is_installed": Kill("undecided", "gpu-0 does not advertise its driver")},
     ),
     Mutant(
         "driver_runtime_management",

@@ -75,6 +75,8 @@ CLUSTER = ClusterFacts(
         for name in ("control", "gpu-0", "gpu-1")
     ],
     accelerators="2 nvidia.com/gpu (Tesla T4) on gpu-0, 4 shares of 1 on gpu-1",
+    asked_for="NVIDIA GPU by device plugin (nvidia.com/gpu); allocation auto",
+    left_alone=["1 nvidia.com/gpu on gpu-9: taint team"],
 )
 
 

@@ -91,6 +91,7 @@ class AcceleratorKind(_Row):
         runtime_classes: RuntimeClasses that give containers access; None where that is not known.
         visible_devices: environment variables by which an image or a pod asks a permissive runtime for devices; None
             where that is not known.
+        all_devices: what these variables say to ask for every device.
         virtual_labels: node labels, as ``key=value``, by which devices are known to be virtual.
         virtual_products: pattern of names of virtual products.
         load_program: the program of ours that keeps a device busy from within a pod.
@@ -119,6 +120,7 @@ class AcceleratorKind(_Row):
     sharing_strategy_label: _Label | None = None
     runtime_classes: tuple[str, ...] | None = None
     visible_devices: tuple[str, ...] | None = None
+    all_devices: str = "all"
     virtual_labels: tuple[_Label, ...] = ()
     virtual_products: str = ""
     load_program: str = ""

@@ -12,7 +12,7 @@ CHECK = Check(
     limits=(
         "One pool is looked at, and one step up and down; the maximum is not reached.",
         "The bounds of a pool that is known by a label alone are not known: one of fixed size fails, as no node comes.",
-        "Accelerators are asked for as extended resources; DRA claims that bring nodes are not looked at.",
+        "Where accelerators are claimed by DRA, devices that several nodes reach are not counted as a node's own.",
     ),
     headline="{autoscaler}: pending to Ready {pending to node Ready with accelerators}",
     rights=(

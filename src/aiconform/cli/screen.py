@@ -47,6 +47,10 @@ class Row:
         return line
 
 
+_LEFT_ALONE = 3
+"""How many accelerators that were left alone a screen names."""
+
+
 def row(key: str, value: str, style: str = "", *, indent: int = 0, width: int = _KEY) -> Row:
     """A word and its value."""
     return Row(Text(f"{' ' * indent}{key:<{width}}"), Text(visible(value), style=style))
@@ -74,9 +78,11 @@ def cluster(event: events.ClusterFound) -> list[Row]:
     nodes = f"{len(facts.nodes)} node{'s' if len(facts.nodes) != 1 else ''}"
     rows = [row("cluster", "; ".join(part for part in (f"{facts.product}, {nodes}", facts.accelerators) if part))]
     if facts.asked_for:
-        rows.append(row("asks", f"for accelerators: {facts.asked_for}"))
+        rows.append(row("asks for", facts.asked_for))
     if facts.left_alone:
-        rows.append(row("", f"left alone: {'; '.join(facts.left_alone)}"))
+        more = len(facts.left_alone) - _LEFT_ALONE
+        told = [*facts.left_alone[:_LEFT_ALONE], *([f"and {more} more, on the page"] if more > 0 else [])]
+        rows.append(row("", f"left alone: {'; '.join(told)}"))
     if event.simulated:
         rows.append(row("", "SIMULATED accelerators: this run cannot back a submission", "bold yellow"))
     if event.namespace:

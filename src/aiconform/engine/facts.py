@@ -125,7 +125,7 @@ class Facts:
                 CapabilityFacts(kind=one.kind, name=one.name, detail=one.detail, how=list(one.how), known=one.known)
                 for one in self.capabilities
             ],
-            asked_for=f"{self.allocation}: {'; '.join(self.ways) or 'none that can be used'}",
+            asked_for=f"{', '.join(self.ways) or 'none that can be used'}; allocation {self.allocation}",
             left_alone=[*self.unused, *self.parts, *(f"{found}: in no vendor table" for found in self.unknown)],
         )
 
@@ -148,7 +148,6 @@ def gather(
     """Facts from the API's answers, and from what was told of the cluster."""
     told = dict(options or {})
     mode: Mode = ways.mode(told)
-    pools = nodepools.gather(nodes, node_pools, autoscaler_status, told.get("pool-label", ""))
     there = {nodeviews.name(node): node for node in nodes}
     usable = [node for node in nodes if nodeviews.usable(node)]
     drivers = dra_slices.drivers(device_classes, slices, there)
@@ -159,14 +158,18 @@ def gather(
         device_classes,
         unreadable=next((gap for gap in gaps if gap.startswith(_FORBIDDEN)), ""),
     )
+    pools = nodepools.gather(nodes, node_pools, autoscaler_status, told.get("pool-label", ""), chosen.by_claim)
     because = {item.simulated for group in (chosen.by_resource, chosen.by_claim, drivers, pools) for item in group}
+    mine: dict[str, list[AcceleratorNode]] = {}
+    for found in chosen.by_resource + chosen.by_claim:
+        mine.setdefault(found.node, []).append(found)
     closed = [(node, nodeviews.closed(node)) for node in nodes if any(offers.of(node)) and nodeviews.closed(node)]
     return Facts(
         version=str(version.get("gitVersion", "")),
         platform=str(version.get("platform", "")),
         system_uid=system["metadata"]["uid"],
         groups=frozenset(_group_versions(groups)),
-        nodes=tuple(_node(node, chosen.by_resource + chosen.by_claim) for node in nodes),
+        nodes=tuple(_node(node, mine.get(nodeviews.name(node), [])) for node in nodes),
         accelerators=chosen.by_resource,
         dra=tuple(drivers),
         runtime_classes=tuple(sorted(nodeviews.name(item) for item in runtime_classes)),
@@ -198,9 +201,8 @@ def _group_versions(groups: Obj) -> Iterable[str]:
             yield str(version.get("groupVersion", ""))
 
 
-def _node(node: Obj, offered: tuple[AcceleratorNode, ...]) -> NodeFacts:
+def _node(node: Obj, mine: list[AcceleratorNode]) -> NodeFacts:
     info = node.get("status", {}).get("nodeInfo") or {}
-    mine = [found for found in offered if found.node == nodeviews.name(node)]
     return NodeFacts(
         name=nodeviews.name(node),
         ready=nodeviews.ready(node),

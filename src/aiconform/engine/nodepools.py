@@ -14,8 +14,10 @@ from typing import Any, Final
 import yaml  # type: ignore[import-untyped]
 
 from aiconform.catalog import accelerators as vendors
+from aiconform.engine.offers import AcceleratorNode
 
 Obj = dict[str, Any]
+Claims = Mapping[str, AcceleratorNode]
 
 KARPENTER: Final = "Karpenter"
 CLUSTER_AUTOSCALER: Final = "Cluster Autoscaler"
@@ -47,12 +49,13 @@ class NodePool:
         name: of the pool.
         label: label of its nodes, key and value, by which pods ask for them.
         nodes: names of those it has now.
-        resource: extended resource of its accelerators.
+        resource: extended resource of its accelerators; the driver's name where they are claimed by DRA.
         per_node: accelerators that each node offers; 0 if not known, or not the same on all.
         minimum, maximum: nodes it may have; None: no maximum is known.
         taints: keys that pods must tolerate.
         stuck: why it cannot grow and shrink again now; empty if it can.
         simulated: why its accelerators are known to be simulated, or empty.
+        device_class: the DeviceClass by which its accelerators are claimed; empty where a device plugin offers them.
     """
 
     autoscaler: str
@@ -66,6 +69,7 @@ class NodePool:
     taints: tuple[str, ...]
     stuck: str
     simulated: str
+    device_class: str = ""
 
     @property
     def bounds(self) -> str:
@@ -75,7 +79,13 @@ class NodePool:
         return f"{self.minimum} to {'any number' if self.maximum is None else self.maximum} nodes"
 
 
-def gather(nodes: list[Obj], karpenter: list[Obj], status: Obj | None, told: str = "") -> tuple[NodePool, ...]:
+def gather(
+    nodes: list[Obj],
+    karpenter: list[Obj],
+    status: Obj | None,
+    told: str = "",
+    claimable: Iterable[AcceleratorNode] = (),
+) -> tuple[NodePool, ...]:
     """The pools with accelerators, those that can grow first.
 
     Args:
@@ -83,21 +93,23 @@ def gather(nodes: list[Obj], karpenter: list[Obj], status: Obj | None, told: str
         karpenter: NodePool objects.
         status: the ConfigMap of Cluster Autoscaler, if there is one.
         told: label of the nodes of the one pool to look at, ``KEY=VALUE``, if one was told.
+        claimable: accelerators that the run asks for by claims; pools of their nodes are asked for so too.
     """
-    found = [*_karpenter(nodes, karpenter), *_groups(nodes, status)]
+    claims = {found.node: found for found in claimable}
+    found = [*_karpenter(nodes, karpenter, claims), *_groups(nodes, status, claims)]
     if told:
         label = _label(told)
-        return tuple(pool for pool in found if pool.label == label) or (_told_of(nodes, label),)
+        return tuple(pool for pool in found if pool.label == label) or (_told_of(nodes, label, claims),)
     return tuple(sorted(found, key=lambda pool: (bool(pool.stuck), not pool.nodes, pool.name)))
 
 
-def _karpenter(nodes: list[Obj], pools: list[Obj]) -> Iterable[NodePool]:
+def _karpenter(nodes: list[Obj], pools: list[Obj], claims: Claims) -> Iterable[NodePool]:
     for pool in pools:
         name, spec = str(pool["metadata"]["name"]), pool.get("spec") or {}
         label = (_KARPENTER_LABEL, name)
         mine = [node for node in nodes if _carries(node, label)]
         limits = spec.get("limits") or {}
-        resource, per_node = _offered(mine)
+        resource, per_node, device_class = _offered(mine, claims)
         resource = resource or next((key for key in sorted(limits) if vendors.by_resource(key)), "")
         if not resource:
             continue
@@ -115,7 +127,8 @@ def _karpenter(nodes: list[Obj], pools: list[Obj]) -> Iterable[NodePool]:
             maximum=maximum,
             taints=tuple(sorted({str(taint["key"]) for taint in template.get("taints") or []})),
             stuck="its number of nodes is fixed" if static is not None else _stuck(mine, per_node, 0, maximum),
-            simulated=_simulated(mine),
+            simulated=_simulated(mine, claims),
+            device_class=device_class,
         )
 
 
@@ -124,10 +137,10 @@ def _label(told: str) -> tuple[str, str]:
     return key, value
 
 
-def _told_of(nodes: list[Obj], label: tuple[str, str]) -> NodePool:
+def _told_of(nodes: list[Obj], label: tuple[str, str], claims: Claims) -> NodePool:
     """A pool of which only the label of its nodes is known: neither its bounds nor its autoscaler."""
     mine = [node for node in nodes if _carries(node, label)]
-    resource, per_node = _offered(mine)
+    resource, per_node, device_class = _offered(mine, claims)
     stuck = _stuck(mine, per_node, 0, None)
     if not resource:
         offered = "no node of it offers an accelerator that is known" if mine else "no node carries that label now"
@@ -143,7 +156,8 @@ def _told_of(nodes: list[Obj], label: tuple[str, str]) -> NodePool:
         maximum=None,
         taints=_keys(mine),
         stuck=stuck,
-        simulated=_simulated(mine),
+        simulated=_simulated(mine, claims),
+        device_class=device_class,
     )
 
 
@@ -159,11 +173,11 @@ def _maximum(limits: Mapping[str, Any], resource: str, per_node: int) -> int | N
     return min(found, default=None)
 
 
-def _groups(nodes: list[Obj], status: Obj | None) -> Iterable[NodePool]:
+def _groups(nodes: list[Obj], status: Obj | None, claims: Claims) -> Iterable[NodePool]:
     labelled = _labelled(nodes)
     groups = [(group, _label_of(str(group.get("name", "")), labelled)) for group in _told(status)]
     for label, mine in sorted(labelled.items()):
-        resource, per_node = _offered(mine)
+        resource, per_node, device_class = _offered(mine, claims)
         fitting = [group for group, whose in groups if whose == label]
         if not resource or not fitting:
             continue
@@ -181,7 +195,8 @@ def _groups(nodes: list[Obj], status: Obj | None) -> Iterable[NodePool]:
             maximum=maximum,
             taints=_keys(mine),
             stuck=_stuck(mine, per_node, minimum, maximum),
-            simulated=_simulated(mine),
+            simulated=_simulated(mine, claims),
+            device_class=device_class,
         )
 
 
@@ -221,17 +236,22 @@ def _stuck(mine: list[Obj], per_node: int, minimum: int, maximum: int | None) ->
     return ""
 
 
-def _offered(mine: list[Obj]) -> tuple[str, int]:
-    """The accelerator resource of these nodes, and how many each has; 0 where they differ."""
+def _offered(mine: list[Obj], claims: Claims) -> tuple[str, int, str]:
+    """What accelerators of these nodes are asked for by, how many each has (0 where they differ), and their class."""
+    claimed = [claims.get(_name(node)) for node in mine]
+    if (first := next(filter(None, claimed), None)) is not None:
+        counts = {found.allocatable if found and found.resource == first.resource else 0 for found in claimed}
+        return first.resource, counts.pop() if len(counts) == 1 else 0, first.device_class
     offers = [node.get("status", {}).get("allocatable") or {} for node in mine]
     resource = next((key for offer in offers for key in sorted(offer) if vendors.by_resource(key)), "")
     amounts = {str(offer.get(resource, "0")) for offer in offers}
     amount = amounts.pop() if len(amounts) == 1 else "0"
-    return resource, int(amount) if amount.isdigit() else 0
+    return resource, int(amount) if amount.isdigit() else 0, ""
 
 
-def _simulated(mine: list[Obj]) -> str:
-    found = (vendors.simulated_node(node["metadata"].get("labels") or {}) for node in mine)
+def _simulated(mine: list[Obj], claims: Claims) -> str:
+    found = [vendors.simulated_node(node["metadata"].get("labels") or {}) for node in mine]
+    found += [claims[_name(node)].simulated for node in mine if _name(node) in claims]
     return next(filter(None, found), "")
 
 

@@ -96,6 +96,11 @@ def current(driver: str, slices: Sequence[Obj]) -> list[Obj]:
     return [spec for pool in _newest_pools(mine) for spec in pool]
 
 
+def counts(dra: Dra, device: Obj) -> bool:
+    """Whether a device is a whole one, and no taint keeps claims off it."""
+    return whole(dra, device) and not _tainted(device)
+
+
 def whole(dra: Dra, device: Obj) -> bool:
     """Whether a device is one of its own, not a part of another."""
     return not dra.kind_attribute or attribute(device, dra.kind_attribute) in dra.whole
@@ -121,17 +126,22 @@ def _selects(device_class: Obj, driver: str) -> bool:
 
 
 def _devices(dra: Dra, slices: Sequence[Obj], nodes: Mapping[str, Obj]) -> list[_Device]:
-    open_nodes = [node for _, node in sorted(nodes.items()) if nodeviews.usable(node)]
+    open_nodes = {name: node for name, node in sorted(nodes.items()) if nodeviews.usable(node)}
     found = []
     for spec in current(dra.driver, slices):
         for device in spec.get("devices") or []:
-            if _tainted(device) or not whole(dra, device):
+            if not counts(dra, device):
                 continue
-            reaching = tuple(nodeviews.name(node) for node in open_nodes if on_node(spec, device, node))
             place = device if spec.get("perDeviceNodeSelection") else spec
+            local = str(place.get("nodeName") or "")
+            # most devices are of one node: on a large cluster not every node is held against every device
+            candidates = [local] if local else list(open_nodes)
+            reaching = tuple(
+                name for name in candidates if name in open_nodes and on_node(spec, device, open_nodes[name])
+            )
             if reaching:
                 name = f"{spec['pool']['name']}/{device['name']}"
-                found.append(_Device(device, name, bool(place.get("nodeName")), reaching))
+                found.append(_Device(device, name, bool(local), reaching))
     return found
 
 
@@ -140,8 +150,10 @@ def _tainted(device: Obj) -> bool:
 
 
 def _newest_pools(specs: list[Obj]) -> Iterable[list[Obj]]:
-    for name in sorted({spec["pool"]["name"] for spec in specs}):
-        pool = [spec for spec in specs if spec["pool"]["name"] == name]
+    pools: dict[str, list[Obj]] = {}
+    for spec in specs:
+        pools.setdefault(str(spec["pool"]["name"]), []).append(spec)
+    for _, pool in sorted(pools.items()):
         newest = max(int(spec["pool"].get("generation", 0)) for spec in pool)
         latest = [spec for spec in pool if int(spec["pool"].get("generation", 0)) == newest]
         if len(latest) == int(latest[0]["pool"].get("resourceSliceCount", 1)):

@@ -163,3 +163,9 @@ def test_the_wheel_has_every_table(tmp_path: Path) -> None:
     inside = {Path(name).name for name in zipfile.ZipFile(wheel).namelist() if "/catalog/vendors/" in name}
     assert inside == {path.name for path in TABLES.glob("*.toml")}
     assert len(inside) >= 8
+
+
+def test_the_example_in_the_documentation_is_a_table() -> None:
+    text = (ROOT / "docs" / "vendors.md").read_text().partition("```toml\n")[2].partition("```")[0]
+    (kind,) = accelerators.read(text, "docs/vendors.md").kinds
+    assert (kind.words, kind.dra and kind.dra.driver) == ("Acme NPU", "npu.acme.example")

@@ -38,7 +38,9 @@ def facts(*accelerators: tuple[str, int, int], groups: tuple[str, ...] = (), res
         )
         for node, number, shares in accelerators
     ]
-    seen = SimpleNamespace(accelerators=tuple(found), groups=frozenset(groups), unknown=(), parts=(), refused=())
+    seen = SimpleNamespace(
+        accelerators=tuple(found), groups=frozenset(groups), gaps=(), unknown=(), parts=(), refused=()
+    )
     return cast("Facts", seen)
 
 

@@ -21,8 +21,8 @@ def pool(name: str = "gpus", stuck: str = "", simulated: str = "") -> NodePool:
     )
 
 
-def facts(*pools: NodePool, gaps: tuple[str, ...] = ()) -> Any:
-    return SimpleNamespace(pools=pools, gaps=gaps, accelerators=())
+def facts(*pools: NodePool, gaps: tuple[str, ...] = (), unknown: tuple[str, ...] = ()) -> Any:
+    return SimpleNamespace(pools=pools, gaps=gaps, chosen=(), unknown=unknown, refused=())
 
 
 def node(name: str, uid: str = "", ready: str = "True", gpus: str = "1", **spec: Any) -> dict[str, Any]:
@@ -46,6 +46,13 @@ def test_a_fixed_pool_proves_nothing() -> None:
     assert unmet.outcome == "not run"
     assert "nothing would be proved: gpus (Karpenter): its minimum and its maximum are both 1" in unmet.reason
     assert nodepools.held(facts()) == frozenset()
+
+
+def test_hardware_that_is_not_known_is_undecided_with_what_to_show() -> None:
+    unmet = nodepools.grows(facts(unknown=("1 acme.example/npu on a",)))
+    assert unmet is not None
+    assert unmet.outcome == "undecided"
+    assert "show by hand: a pending pod with accelerators" in unmet.reason
 
 
 def test_no_autoscaler_is_not_run_and_no_permission_is_undecided() -> None:

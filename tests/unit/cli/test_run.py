@@ -229,6 +229,15 @@ def test_images_are_passed_by_role(stage: Stage) -> None:
     assert stage.options.images == {"probe": "example.com/p@sha256:0"}
 
 
+def test_the_way_to_ask_for_accelerators_is_passed_on(stage: Stage) -> None:
+    invoke("gpu_sharing")
+    assert stage.options is not None
+    assert stage.options.allocation == "auto"
+    invoke("gpu_sharing", "--allocation", "device-plugin", "--output", "again")
+    assert stage.options.allocation == "device-plugin"
+    assert invoke("gpu_sharing", "--allocation", "magic") == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_every_ending_signal_interrupts_and_none_disturbs_a_clean_up(number: signal.Signals) -> None:
     before = signal.getsignal(number)

@@ -276,7 +276,7 @@ class TestTheWay:
     def test_auto_prefers_dra(self) -> None:
         found = facts(PLUGIN, classes=CLASSES, slices=self.SLICES)
         assert (found.accelerators, [item.words for item in found.claimable]) == ((), ["2 gpu.nvidia.com by DRA on a"])
-        assert found.cluster().asked_for == "auto: NVIDIA GPU by DRA (gpu.nvidia.com)"
+        assert found.cluster().asked_for == "NVIDIA GPU by DRA (gpu.nvidia.com); allocation auto"
         assert found.cluster().left_alone == ["2 nvidia.com/gpu on a: NVIDIA GPU devices are asked for by DRA"]
 
     def test_each_vendor_has_a_way_of_its_own(self) -> None:
@@ -311,6 +311,11 @@ class TestTheWay:
         assert "whether DRA would answer is not known: deviceclasses: 403" in found.refused[0]
         old = facts(PLUGIN, gaps=("deviceclasses: 404 NotFound",))
         assert [item.words for item in old.chosen] == ["2 nvidia.com/gpu on a"]
+
+    def test_slices_that_cannot_be_read_are_no_absence(self) -> None:
+        found = facts(node("a"), gaps=("resourceslices: 403 Forbidden",))
+        gap = unmet(needs.accelerator("an accelerator", by_hand="it", claims=True)(found))
+        assert (gap.outcome, "what DRA offers cannot be read: resourceslices: 403" in gap.reason) == ("undecided", True)
 
     def test_a_check_that_cannot_claim_says_so(self) -> None:
         found = facts(PLUGIN, classes=CLASSES, slices=self.SLICES)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support import hardware
+
 from aiconform.engine import nodepools
 
 LABEL = "karpenter.sh/nodepool"
@@ -141,3 +143,20 @@ class TestToldByALabel:
         plain["status"]["allocatable"] = {"cpu": "8"}
         (found,) = nodepools.gather([plain], [], None, self.told)
         assert "offers an accelerator that is known" in found.stuck
+
+
+def test_a_pool_whose_accelerators_are_claimed_is_asked_for_by_claims() -> None:
+    def claimed(name: str, *names: str) -> Any:
+        devices = [hardware.device(item, type={"string": "gpu"}) for item in names]
+        return hardware.resource_slice("gpu.nvidia.com", *devices, pool=name, nodeName=name)
+
+    classes = [hardware.device_class("gpu.nvidia.com", extended="nvidia.com/gpu")]
+    nodes = [hardware.node(name, {"nvidia.com/gpu": "2"}, {LABEL: "gpus"}) for name in "ab"]
+    facts = hardware.facts(*nodes, classes=classes, slices=[claimed("a", "g0", "g1"), claimed("b", "g0", "g1")])
+    (found,) = nodepools.gather(nodes, [karpenter()], None, claimable=facts.claimable)
+    assert (found.resource, found.per_node, found.device_class) == ("gpu.nvidia.com", 2, "gpu.nvidia.com")
+    facts = hardware.facts(*nodes, classes=classes, slices=[claimed("a", "g0", "g1"), claimed("b", "g0")])
+    (uneven,) = nodepools.gather(nodes, [karpenter()], None, claimable=facts.claimable)
+    assert uneven.stuck == "its nodes do not all offer the same number of accelerators"
+    (plain,) = nodepools.gather(nodes, [karpenter()], None)
+    assert (plain.resource, plain.device_class) == ("nvidia.com/gpu", "")

@@ -661,6 +661,8 @@ def facts() -> ClusterFacts:
             CapabilityFacts(kind="gang scheduling", name="Volcano", detail="takes Job.batch.volcano.sh", how=["API batch.volcano.sh/v1alpha1", "Deployment volcano-system/volcano-scheduler: vc-scheduler:v1.14.1"]),
             CapabilityFacts(kind="gateway", name="GatewayClasses", detail="not known", how=["list gatewayclasses: 403 Forbidden"], known=False),
         ],
+        asked_for="NVIDIA GPU by device plugin (nvidia.com/gpu); allocation auto",
+        left_alone=["1 nvidia.com/gpu on worker-9: taint team"],
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ def test_it_tells_the_run(text: str) -> None:
         "* Not shown: Privileged pods and pods with host paths were not tried.",
         "Left behind: pod/bare (finalizers: example.com/hold)",
         "share-3   1/1     Running   0          3s",
+        "* Asked for: NVIDIA GPU by device plugin (nvidia.com/gpu); allocation auto",
+        "* Left alone: 1 nvidia.com/gpu on worker-9: taint team",
     ):
         assert wanted in text, wanted
 

@@ -12,6 +12,7 @@ from aiconform.catalog.accelerators import AcceleratorKind
 from aiconform.checks._kit import claims, pods, script
 from aiconform.checks._kit.script import Report, Script
 from aiconform.engine import AcceleratorNode, Context, Explain, Handle, kinds, needs
+from aiconform.engine.nodepools import NodePool
 
 CONTAINER = "probe"
 CLAIM = "accelerators"
@@ -71,21 +72,22 @@ def must_know(ctx: Context, kind: AcceleratorKind, *facts: str, by_hand: str) ->
         raise ctx.undecided(expected, f"it does not name {', '.join(missing)}", cause)
 
 
-async def wish(ctx: Context, hint: str, node: AcceleratorNode, number: int = 1) -> Wish:
-    """Ask for so many accelerators of a node in the way the run has chosen: this is the only place that knows both.
+async def wish(ctx: Context, hint: str, node: AcceleratorNode | NodePool, number: int = 1) -> Wish:
+    """Ask for so many accelerators of a node, or of a pool's nodes, in the way the run has chosen.
 
+    This is the only place that knows both ways.
     The pod must go to the node by its hostname label and never by ``spec.nodeName``: with that the scheduler would not
     see the pod, and its claim would stay unallocated.
     """
-    if not node.claimed:
+    if not node.device_class:
         return Wish(limits={node.resource: str(number)})
     name = await claims.template(ctx, hint, node.device_class, number)
     return Wish(sources={CLAIM: {"resourceClaimTemplateName": name}})
 
 
-def refusal(node: AcceleratorNode) -> tuple[str, ...]:
+def refusal(node: AcceleratorNode | NodePool) -> tuple[str, ...]:
     """Words of the scheduler where no accelerator of a node is free."""
-    return ("cannot allocate all claims",) if node.claimed else ("Insufficient", node.resource)
+    return ("cannot allocate all claims",) if node.device_class else ("Insufficient", node.resource)
 
 
 def explain(ctx: Context, probing: Probing) -> Explain | None:
@@ -139,9 +141,17 @@ def every_answer(kind: AcceleratorKind) -> tuple[str, ...]:
     )
 
 
-async def holding_pod(ctx: Context, hint: str, node: AcceleratorNode, *commands: str, root: bool = False) -> Probing:
+async def holding_pod(
+    ctx: Context,
+    hint: str,
+    node: AcceleratorNode,
+    *commands: str,
+    root: bool = False,
+    capabilities: tuple[str, ...] = (),
+) -> Probing:
     """Create a pod that asks for one accelerator on a node, runs the commands and holds the device."""
-    return await _pod(ctx, hint, node, commands, await wish(ctx, hint, node), root=root)
+    asked = await wish(ctx, hint, node)
+    return await _pod(ctx, hint, node, commands, asked, root=root, capabilities=capabilities)
 
 
 async def plain_pod(
@@ -167,14 +177,11 @@ async def _pod(
     root: bool = False,
     env: dict[str, str] | None = None,
     runtime_class: str = "",
+    capabilities: tuple[str, ...] = (),
 ) -> Probing:
     run = script.script(ctx, *commands)
     container = pods.Container(
-        CONTAINER,
-        run,
-        limits=asked.limits,
-        env=env or {},
-        claims=asked.claims,
+        CONTAINER, run, limits=asked.limits, env=env or {}, claims=asked.claims, capabilities=capabilities
     )
     manifest = pods.pod(
         ctx,

@@ -18,6 +18,8 @@ _REACH = """reach() {
   said=$( (exec 3<"$node") 2>&1 ) && echo "$1_open=opened" || echo "$1_open=$said"
 }"""
 
+_MAKES_NODES = ("MKNOD",)
+"""Of the container that makes device nodes: not every runtime gives that unless asked (CRI-O does not)."""
 _REFUSED = "Operation not permitted"
 _SYSFS = "the other's memory cannot be opened for writing through sysfs"
 _BY_HAND = "device nodes in a container with a request, in one without, and in the same two asking for each other's"
@@ -72,7 +74,7 @@ async def ask_without_request(ctx: Context, node: AcceleratorNode, held: Held) -
         raise ctx.undecided("every RuntimeClass that gives access is tried", "they are not known", "; ".join(gaps))
     kind = node.kind
     present = [name for name in kind.runtime_classes or () if name in ctx.facts.runtime_classes]
-    names = ["all", held.uuid] if held.uuid else ["all"]
+    names = [kind.all_devices, *([held.uuid] if held.uuid else [])]
     wishes = [dict.fromkeys(kind.visible_devices, what) for what in names] if kind.visible_devices else []
     for runtime_class, env in [("", {}), *((name, asked) for name in ("", *present) for asked in wishes)]:
         plain = await devices.plain_pod(
@@ -119,7 +121,7 @@ async def siblings(ctx: Context, node: AcceleratorNode) -> None:
 async def intrude(ctx: Context, node: AcceleratorNode, held: Held) -> None:
     """A second pod with a device of its own tries to reach the one that is held."""
     tries = attempts(node.kind, held.number, held.uuid, held.pci)
-    intruder = await devices.holding_pod(ctx, "intruder", node, *tries, root=True)
+    intruder = await devices.holding_pod(ctx, "intruder", node, *tries, root=True, capabilities=_MAKES_NODES)
     ctx.memo["intruder"] = intruder
     seen = await devices.report(ctx, intruder, expected=f"a second pod with one {node.resource} runs on {node.node}")
     if seen.one("own") == held.number and node.kind.replicas_label is None and not node.claimed:

@@ -11,7 +11,7 @@ from aiconform.catalog import accelerators as vendors
 from aiconform.checks._kit import devices, pods
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Script
-from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
+from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds, needs, slices
 from aiconform.engine.nodepools import CLUSTER_AUTOSCALER, KARPENTER, UNNAMED, NodePool
 
 Obj = dict[str, Any]
@@ -31,6 +31,9 @@ UNKNOWN = "aiconform.dev/offered-nowhere"
 """An extended resource that no node and no pool has."""
 
 
+_BY_HAND = "a pending pod with accelerators that brings a node, and the node that goes once the pod has gone"
+
+
 def grows(facts: Facts) -> Unmet | None:
     """Some pool with accelerators is minded by an autoscaler and has room to grow."""
     if any(not pool.stuck for pool in facts.pools):
@@ -38,6 +41,8 @@ def grows(facts: Facts) -> Unmet | None:
     if facts.pools:
         why = "; ".join(f"{pool.name} ({pool.autoscaler}): {pool.stuck}" for pool in facts.pools)
         return Unmet("not run", f"no pool of nodes with accelerators can grow, so nothing would be proved: {why}")
+    if gap := needs.unrecognised(facts, "needs a pool of nodes with accelerators", _BY_HAND):
+        return gap
     if facts.gaps:
         why = f"cannot tell whether nodes are scaled automatically: {'; '.join(facts.gaps)}"
         return Unmet("undecided", f"{why}; --pool-label KEY=VALUE tells which nodes are of a pool that is")
@@ -59,7 +64,7 @@ def held(facts: Facts) -> frozenset[str]:
     if grows(facts) is not None:
         return frozenset()
     pool = chosen(facts)
-    return frozenset({f"pool/{pool.name}"} | {found.lock for found in facts.accelerators if found.node in pool.nodes})
+    return frozenset({f"pool/{pool.name}"} | {found.lock for found in facts.chosen if found.node in pool.nodes})
 
 
 @dataclass
@@ -69,6 +74,7 @@ class Watched:
     Attributes:
         baseline: uid by name of the nodes that were there at first.
         came_after_s: how long the node took that was asked for.
+        claimable: devices that can be claimed, by node, when they were last looked at.
         points: seconds since the run began, and nodes that could take a pod.
     """
 
@@ -76,6 +82,7 @@ class Watched:
     per_node: int
     baseline: dict[str, str] = field(default_factory=dict)
     came_after_s: float = 0.0
+    claimable: dict[str, int] = field(default_factory=dict)
     points: list[tuple[float, float]] = field(default_factory=list)
 
     @property
@@ -105,6 +112,19 @@ class Watched:
         if not self.points or self.points[-1][1] != count:
             self.points.append((now, count))
 
+    async def look(self, ctx: Context) -> None:
+        """Look what can be claimed, where the pool's accelerators are claimed: nodes do not tell that."""
+        kind = vendors.by_driver(self.pool.resource) if self.pool.device_class else None
+        if kind is None or kind.dra is None:
+            return
+        driver = kind.dra.driver
+        found = await ctx.list(kinds.RESOURCE_SLICE, fields=f"spec.driver={driver}")
+        self.claimable = {}
+        for spec in slices.current(driver, found):
+            free = [device for device in spec.get("devices") or [] if slices.counts(kind.dra, device)]
+            name = str(spec.get("nodeName", ""))
+            self.claimable[name] = self.claimable.get(name, 0) + len(free)
+
     def new(self, nodes: Sequence[Obj]) -> list[Obj]:
         """Those that were not there at first, by uid."""
         known = set(self.baseline.values())
@@ -116,7 +136,9 @@ class Watched:
         return [name for name, uid in self.baseline.items() if uid not in there]
 
     def offered(self, node: Obj) -> int:
-        """Accelerators that a node offers to pods."""
+        """Accelerators that a node offers to pods; of those that are claimed, as :meth:`look` last saw them."""
+        if self.pool.device_class:
+            return self.claimable.get(str(node["metadata"]["name"]), 0)
         amount = str((node.get("status", {}).get("allocatable") or {}).get(self.pool.resource, "0"))
         return int(amount) if amount.isdigit() else 0
 
@@ -133,12 +155,18 @@ _CLOSED = ("karpenter.sh/unregistered", "karpenter.sh/disrupted", "ToBeDeletedBy
 
 
 async def pod(ctx: Context, hint: str, pool: NodePool, resources: Mapping[str, str]) -> Probing:
-    """Create a pod that goes to nodes of the pool alone, with these extended resources, and tells what it holds."""
+    """Create a pod that goes to nodes of the pool alone, with these resources, and tells what it holds.
+
+    The pool's own resource is asked for in the way the run has chosen, which may be by a claim.
+    """
     end = ctx.name("report-ends")
-    kind = vendors.by_resource(pool.resource)
+    kind = vendors.by_driver(pool.resource) if pool.device_class else vendors.by_resource(pool.resource)
     looks = [devices.list_nodes(kind)] if kind else []
     run = Script("\n".join([*looks, f"echo {end}", f"exec sleep {HOLD_S}"]), end)
-    manifest = pods.pod(ctx, hint, pods.Container(devices.CONTAINER, run, limits=resources))
+    asked = await devices.wish(ctx, hint, pool, int(resources[pool.resource]))
+    others = {key: amount for key, amount in resources.items() if key != pool.resource}
+    container = pods.Container(devices.CONTAINER, run, limits={**asked.limits, **others}, claims=asked.claims)
+    manifest = pods.pod(ctx, hint, container, claims=asked.sources)
     spec = manifest["spec"]
     spec["activeDeadlineSeconds"] = HOLD_S
     spec["nodeSelector"] = dict([pool.label])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiconform.catalog import accelerators as vendors
@@ -34,6 +34,7 @@ async def fill(ctx: Context, pool: NodePool) -> Watched:
     )
     await ctx.show(made)
     nodes = await ctx.list(kinds.NODE, labels=dict([pool.label]))
+    await watched.look(ctx)
     if not there and len(nodes) == 1:  # only now it is known what a node of the pool is
         watched.per_node = watched.offered(nodes[0])
     watched.baseline = {node["metadata"]["name"]: node["metadata"]["uid"] for node in nodes}
@@ -74,7 +75,7 @@ async def ask_for_more(ctx: Context, watched: Watched) -> Probing:
     trigger = await nodepools.pod(ctx, "one-more", pool, share)
     await ctx.until(
         trigger.handle,
-        pods.refused_for("Insufficient", pool.resource),
+        pods.refused_for(*devices.refusal(pool)),
         expected=f"the scheduler refuses one pod more for want of {pool.resource}",
         within_s=REFUSED_WITHIN_S,
     )
@@ -90,7 +91,10 @@ async def new_node(ctx: Context, watched: Watched) -> Obj:
         lost, new = watched.lost(nodes), watched.new(nodes)
         if lost:
             return State("wrong", f"lost {', '.join(lost)} of the nodes that were there before")
-        ready = [node for node in new if nodepools.usable(node) and watched.offered(node) >= watched.per_node]
+        ready = [node for node in new if nodepools.usable(node)]
+        if ready and watched.pool.device_class:
+            return State("met", f"node {_name(ready[0])} is Ready")
+        ready = [node for node in ready if watched.offered(node) >= watched.per_node]
         if ready:
             return State("met", f"node {_name(ready[0])} is Ready and offers {watched.offered(ready[0])}")
         names = ", ".join(f"{_name(node)} (not ready, or without accelerators)" for node in new)
@@ -99,6 +103,8 @@ async def new_node(ctx: Context, watched: Watched) -> Obj:
     expected = f"pool {watched.pool.name} gets a node with {watched.per_node} {watched.pool.resource}"
     nodes = await ctx.until(watched.target, came, expected=expected, within_s=watched.up_s)
     new = watched.new(nodes)
+    if watched.pool.device_class:
+        await ctx.poll(_claimable(ctx, watched, _name(new[0])), expected=expected, within_s=watched.up_s)
     simulated = vendors.simulated_node(new[0]["metadata"].get("labels") or {})
     if simulated and not watched.pool.simulated:  # nothing of the run says so yet
         raise ctx.undecided("a node whose accelerators are as real as they seemed", simulated, "simulated all the same")
@@ -110,6 +116,18 @@ async def new_node(ctx: Context, watched: Watched) -> Obj:
     )
     watched.came_after_s = ctx.now - begun
     return new[0]
+
+
+def _claimable(ctx: Context, watched: Watched, node: str) -> Callable[[], Awaitable[State]]:
+    """A sample: a node's devices can be claimed."""
+
+    async def look() -> State:
+        await watched.look(ctx)
+        there = watched.claimable.get(node, 0)
+        met = there >= watched.per_node
+        return State("met" if met else "waiting", f"{there} devices of {watched.pool.resource} on {node}")
+
+    return look
 
 
 async def runs_there(ctx: Context, watched: Watched, trigger: Probing, node: Obj) -> None:
@@ -132,6 +150,7 @@ async def runs_there(ctx: Context, watched: Watched, trigger: Probing, node: Obj
         ok=seen == watched.per_node,
     )
     nodes = await ctx.list(kinds.NODE, labels=dict([watched.pool.label]))
+    await watched.look(ctx)
     state, lost = nodepools.all_offer(watched, nodes), watched.lost(nodes)
     watched.note(ctx, nodes)
     ctx.expect(

@@ -1,0 +1,57 @@
+"""What a wait for pods makes of their states: a refusal is one, and what is merely slow says nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aiconform.checks._kit import pods
+
+Obj = dict[str, Any]
+
+
+def pod(name: str = "p", *, node: str = "", phase: str = "Pending", waiting: str = "", refusal: str = "") -> Obj:
+    status: Obj = {"phase": phase}
+    if waiting:
+        status["containerStatuses"] = [{"state": {"waiting": {"reason": waiting, "message": "why"}}}]
+    if refusal:
+        reason = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": refusal}
+        status["conditions"] = [reason]
+    return {"metadata": {"name": name}, "spec": {"nodeName": node} if node else {}, "status": status}
+
+
+RUNS = pod("runs", node="a", phase="Running")
+CREATING = pod("slow", node="a", waiting="ContainerCreating")
+REFUSED = pod("refused", node="a", waiting="CreateContainerError")
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome", "words"),
+    [
+        (RUNS, "met", "1 of 1 pods run on a"),
+        (CREATING, "blocked", "slow was given a, which has not created its containers yet"),
+        (pod("new", node="a"), "blocked", "has not created its containers yet"),
+        (pod("init", node="a", waiting="PodInitializing"), "blocked", "not created"),
+        (pod(node="a", waiting="ImagePullBackOff"), "blocked", "ImagePullBackOff: why"),
+        (REFUSED, "waiting", "CreateContainerError: why"),
+        (pod(node="a", waiting="RunContainerError"), "waiting", "RunContainerError: why"),
+        (pod(node="a", phase="Failed"), "wrong", "p failed"),
+        (pod(refusal="0/3 nodes: 3 Insufficient nvidia.com/gpu."), "blocked", "does not fit"),
+        (pod(refusal="0/3 nodes: 3 cannot allocate all claims."), "blocked", "does not fit"),
+        (pod(refusal="0/3 nodes: 3 node(s) had untolerated taint."), "waiting", "untolerated"),
+        (pod(), "waiting", "p is Pending"),
+    ],
+)
+def test_one_pod(found: Obj, outcome: str, words: str) -> None:
+    state = pods.running([found])
+    assert (state.outcome, words in state.observed) == (outcome, True), state
+
+
+def test_of_several_the_one_that_says_most_is_told_of() -> None:
+    failed = pod("failed", node="a", phase="Failed")
+    assert pods.running([RUNS, CREATING, REFUSED, failed]).outcome == "wrong"
+    # a refusal that was seen is not hidden by another pod's slow image
+    assert pods.running([CREATING, REFUSED, RUNS]).observed == "refused: CreateContainerError: why"
+    assert pods.running([pod("waits"), CREATING, RUNS]).outcome == "blocked"
+    assert pods.running([pod("waits"), RUNS]).outcome == "waiting"
