@@ -13,12 +13,7 @@ CHECK = Check(
         "One pool is looked at, and one step up and down; the maximum is not reached.",
         "Accelerators are asked for as extended resources; DRA claims that bring nodes are not looked at.",
     ),
-    rights=(
-        "create delete get list watch pods",
-        "get pods/log",
-        "list watch nodes",
-        "list events.events.k8s.io",
-    ),
+    rights=("create delete get list watch pods", "get pods/log", "list watch nodes", "list events.events.k8s.io"),
     usual_s=107,
 )
 

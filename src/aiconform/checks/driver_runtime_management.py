@@ -11,10 +11,7 @@ CHECK = Check(
     needs=(needs.accelerator("a node with an accelerator"),),
     holds=needs.holds(lambda _: True),
     limits=("Versions that DRA attributes advertise are not compared: no driver in the vendor table offers them yet.",),
-    rights=(
-        "create delete list watch pods",
-        "get nodes pods/log",
-    ),
+    rights=("create delete list watch pods", "get nodes pods/log"),
     usual_s=9,
 )
 

@@ -10,10 +10,7 @@ CHECK = Check(
     needs=(needs.accelerator("a node whose devices are shared (time-slicing, MPS)", needs.shared),),
     holds=needs.holds(needs.shared),
     limits=("How fairly the device's time is divided, and whether memory is kept apart, is not looked at.",),
-    rights=(
-        "create delete list watch pods",
-        "get nodes pods/log",
-    ),
+    rights=("create delete list watch pods", "get nodes pods/log"),
     usual_s=32,
 )
 

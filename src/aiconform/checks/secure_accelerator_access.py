@@ -15,10 +15,7 @@ CHECK = Check(
     ),
     # the attempts need the runtime's default capabilities (mknod), which the restricted standard drops
     pod_security="baseline",
-    rights=(
-        "create delete get list watch pods",
-        "get pods/log",
-    ),
+    rights=("create delete get list watch pods", "get pods/log"),
     usual_s=49,
 )
 

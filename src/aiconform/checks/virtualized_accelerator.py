@@ -11,10 +11,7 @@ CHECK = Check(
     needs=(needs.accelerator("a node with virtual accelerators", needs.virtual, otherwise="n/a"),),
     holds=needs.holds(needs.virtual),
     limits=("Licences and the hypervisor's own management are not looked at.",),
-    rights=(
-        "create delete list watch pods",
-        "get nodes pods/log",
-    ),
+    rights=("create delete list watch pods", "get nodes pods/log"),
     usual_s=24,
 )
 
