@@ -48,9 +48,8 @@ async def _advertised(ctx: Context, node: AcceleratorNode) -> tuple[AcceleratorK
     kind, found = node.kind, await ctx.read_named(kinds.NODE, node.node)
     labels = found["metadata"].get("labels") or {}
     for label in (kind.driver_label, kind.runtime_label):
-        ctx.expect(
-            f"{node.node} advertises {label}", labels.get(label, "nothing"), ok=versions.numeric(labels.get(label, ""))
-        )
+        told = labels.get(label, "")
+        ctx.expect(f"{node.node} advertises {label}", told or "nothing", ok=versions.numeric(told))
     runtime = str(found["status"]["nodeInfo"].get("containerRuntimeVersion", ""))
     name, _, version = runtime.partition("://")
     ctx.expect(f"{node.node} names its container runtime as name://version", runtime, ok=bool(name and version))
@@ -63,8 +62,7 @@ async def _advertised(ctx: Context, node: AcceleratorNode) -> tuple[AcceleratorK
     control=advertised_is_installed,
 )
 async def image_has_none(ctx: Context) -> None:
-    node = ctx.facts.accelerators[0]
-    kind = node.kind
+    node, kind = ctx.facts.accelerators[0], ctx.facts.accelerators[0].kind
     probing = await devices.plain_pod(ctx, "plain", node, devices.list_nodes(kind), devices.has_tool(kind))
     seen = await devices.report(ctx, probing, expected=f"a pod without a request runs on {node.node}")
     ctx.expect(
