@@ -14,6 +14,7 @@ import base64
 import functools
 import json
 import os
+import resource
 import signal
 import ssl
 import subprocess
@@ -162,8 +163,9 @@ def _program(pid: int) -> str:
         return ""
 
 
-def diagnosed(cluster: Cluster) -> tuple[Obj, float, float]:
-    """Run the doctor: what it found, seconds, and most MiB of memory it held."""
+def diagnosed(cluster: Cluster) -> tuple[Obj, float, float, float]:
+    """Run the doctor: what it found, seconds, seconds of a processor, and most MiB of memory it held."""
+    before = _processor_s()
     command = [sys.executable, "-m", "aiconform", "doctor", "--format", "json", "--kubeconfig", str(cluster.kubeconfig)]
     begun = time.monotonic()
     with (
@@ -174,7 +176,13 @@ def diagnosed(cluster: Cluster) -> tuple[Obj, float, float]:
         process.wait()
         took = time.monotonic() - begun
         out.seek(0)
-        return json.load(out), took, memory.most / MIB
+        return json.load(out), took, _processor_s() - before, memory.most / MIB
+
+
+def _processor_s() -> float:
+    """Seconds of a processor that ended children used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def pace(cluster: Cluster) -> tuple[int, int, int]:
@@ -217,7 +225,7 @@ def main() -> int:
             pods = ((f"/registry/pods/default/pod-{n}", pod(n, chosen.nodes)) for n in range(chosen.pods))
             fill(cluster, pods, at_once=120)
             say(f"filled in {time.monotonic() - begun:.0f} s")
-            found, took, mib = diagnosed(cluster)
+            found, took, processor, mib = diagnosed(cluster)
             requests, second, at_once = pace(cluster)
     finally:
         local.down(cluster.name)
@@ -230,7 +238,8 @@ def main() -> int:
     ]
     head = f"{'figure':<52} {'value':>8} {'target':>8} {'':<4} {'ratio':>6}"
     free = f"{gpus['free']} of {gpus['total']} accelerators free"
-    seen = f"{found['nodes']} nodes, {chosen.pods} pods; {free}; {requests} requests"
+    busy = f"{processor:.1f} s of a processor; machine load {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores"
+    seen = f"{found['nodes']} nodes, {chosen.pods} pods; {free}; {requests} requests; {busy}"
     sys.stdout.write("\n".join([seen, head, *(figure.line() for figure in figures)]) + "\n")
     return 0 if all(figure.value <= figure.target for figure in figures) else 1
 
