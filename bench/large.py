@@ -238,7 +238,8 @@ def main() -> int:
     ]
     head = f"{'figure':<52} {'value':>8} {'target':>8} {'':<4} {'ratio':>6}"
     free = f"{gpus['free']} of {gpus['total']} accelerators free"
-    busy = f"{processor:.1f} s of a processor; machine load {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores"
+    machine = f"machine load {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores"
+    busy = f"{processor:.1f} s of a processor; {machine}"
     seen = f"{found['nodes']} nodes, {chosen.pods} pods; {free}; {requests} requests; {busy}"
     sys.stdout.write("\n".join([seen, head, *(figure.line() for figure in figures)]) + "\n")
     return 0 if all(figure.value <= figure.target for figure in figures) else 1
