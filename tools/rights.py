@@ -37,12 +37,20 @@ def main(arguments: Sequence[str]) -> int:
     cluster = up(f"rights-{os.getpid()}", owner_pid=os.getpid(), addons=registry.for_requirements(names))
     try:
         with tempfile.TemporaryDirectory() as scratch, least(cluster, Path(scratch), names) as user:
-            wrong = [*_run(cluster, user, Path(scratch)), *_taken_away(user)]
+            wrong = [*_doctor(user), *_run(cluster, user, Path(scratch)), *_taken_away(user)]
     finally:
         down(cluster.name)
     for line in wrong:
         sys.stdout.write(f"WRONG: {line}\n")
     return 1 if wrong else 0
+
+
+def _doctor(user: Least) -> list[str]:
+    begun = time.monotonic()
+    done = user.doctor()
+    sys.stdout.write(done.stdout)
+    _say("doctor", f"{time.monotonic() - begun:.1f} s, exit code {done.returncode}")
+    return [] if done.returncode == 0 else [f"the doctor ends with {done.returncode}: {done.stderr}"]
 
 
 def _run(cluster: Cluster, user: Least, scratch: Path) -> list[str]:

@@ -67,6 +67,19 @@ class Least:
         """What the audit log tells of him."""
         return audit.used(self.cluster, USER, since=since)
 
+    def doctor(self, *more: str) -> subprocess.CompletedProcess[str]:
+        """The doctor as he meets it."""
+        command = [
+            sys.executable,
+            "-m",
+            "aiconform",
+            "doctor",
+            *self.requirements,
+            "--kubeconfig",
+            str(self.kubeconfig),
+        ]
+        return subprocess.run([*command, *more], capture_output=True, text=True, check=False, timeout=120)
+
     def run(self, output: Path, *more: str, limit_s: float = 1800) -> subprocess.CompletedProcess[str]:
         """Run the requirements as him."""
         where = ["--kubeconfig", str(self.kubeconfig), "--output", str(output), *more]

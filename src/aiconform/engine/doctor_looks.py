@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+import anyio
+
 from aiconform.engine import kinds
 from aiconform.engine.api import Api, Obj
 from aiconform.engine.diagnosis import Devices, Finding
@@ -22,6 +24,8 @@ CLOCK_S: Final = 5.0
 PAGE: Final = 500
 FEW_NODES: Final = 10
 """So many nodes are asked for their pods one by one; with more, all pods are read."""
+COUNTING_S: Final = 15.0
+"""So long pods and claims are counted, at most: nobody is kept waiting for a number by a very large or slow cluster."""
 DRY_RUN: Final = (("dryRun", "All"),)
 _ENDED: Final = ("Succeeded", "Failed")
 _MAX_SHOWN: Final = 8
@@ -147,31 +151,34 @@ async def quotas(api: Api) -> Finding:
 
 async def devices(api: Api, facts: Facts) -> list[Devices]:
     """How many accelerators nobody holds: by device plugin from all pods, by DRA from all claims."""
-    found: list[Devices] = []
-    if facts.accelerators:
-        totals: dict[str, int] = {}
-        for node in facts.accelerators:
-            totals[node.resource] = totals.get(node.resource, 0) + node.allocatable
-        try:
-            held = await _held(api, facts.accelerators)
-        except UndecidableError as problem:
-            found += [Devices(name=name, total=total, why_not=problem.cause) for name, total in sorted(totals.items())]
-        else:
-            found += [
-                Devices(name=name, total=total, free=max(0, total - held.get(name, 0)))
-                for name, total in sorted(totals.items())
-            ]
-    if facts.dra:
-        try:
-            claimed = await _claimed(api)
-        except UndecidableError as problem:
-            found += [Devices(name=one.name, total=one.devices, why_not=problem.cause) for one in facts.dra]
-        else:
-            found += [
-                Devices(name=one.name, total=one.devices, free=max(0, one.devices - claimed.get(one.name, 0)))
-                for one in facts.dra
-            ]
-    return found
+    offered: dict[str, int] = {}
+    for node in facts.accelerators:
+        offered[node.resource] = offered.get(node.resource, 0) + node.allocatable
+    by_driver = {one.name: one.devices for one in facts.dra}
+    until = anyio.current_time() + COUNTING_S
+    return [
+        *await _less(by_driver, "claims", lambda: _claimed(api), until),
+        *await _less(offered, "pods", lambda: _held(api, facts.accelerators), until),
+    ]
+
+
+async def _less(
+    totals: dict[str, int], what: str, count: Callable[[], Awaitable[dict[str, int]]], until: float
+) -> list[Devices]:
+    """What is left of these once those that are held are counted."""
+    if not totals:
+        return []
+    try:
+        with anyio.fail_after(max(0.0, until - anyio.current_time())):
+            held = await count()
+    except (UndecidableError, TimeoutError) as problem:
+        late = f"there are more {what} than could be read in {COUNTING_S:g} s"
+        why_not = problem.cause if isinstance(problem, UndecidableError) else late
+        return [Devices(name=name, total=total, why_not=why_not) for name, total in sorted(totals.items())]
+    return [
+        Devices(name=name, total=total, free=max(0, total - held.get(name, 0)))
+        for name, total in sorted(totals.items())
+    ]
 
 
 async def _held(api: Api, nodes: Sequence[AcceleratorNode]) -> dict[str, int]:

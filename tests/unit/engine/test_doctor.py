@@ -10,7 +10,7 @@ import pytest
 from tests.support.fake_cluster import FakeCluster, api_service, meta, node, pod
 
 from aiconform.checks import all_checks
-from aiconform.cluster.http import RawAnswer
+from aiconform.cluster.http import RawAnswer, RawRequest
 from aiconform.engine import doctor, doctor_looks
 from aiconform.engine.diagnosis import Diagnosis, Finding, Readiness
 from aiconform.engine.doctor import Patient
@@ -323,6 +323,22 @@ def test_with_many_nodes_all_pods_are_read_page_by_page(monkeypatch: pytest.Monk
     (devices,) = examined(cluster).devices
     assert devices.free == 2 * many - 15
     assert sum(request.path == "/api/v1/pods" for request in cluster.requests) == 3
+
+
+def test_a_cluster_too_large_to_count_on_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_looks, "COUNTING_S", 0.05)
+    cluster = FakeCluster()
+    send = cluster.send
+
+    async def slow(request: RawRequest) -> RawAnswer:
+        if request.path == "/api/v1/pods":
+            await anyio.sleep(60)
+        return await send(request)
+
+    cluster.send = slow  # type: ignore[method-assign]
+    (devices,) = examined(cluster).devices
+    assert (devices.total, devices.free) == (2, None)
+    assert devices.why_not == "there are more pods than could be read in 0.05 s"
 
 
 def test_devices_that_claims_hold_are_not_free() -> None:
