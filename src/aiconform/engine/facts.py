@@ -109,6 +109,7 @@ class Facts:
         gaps: what could not be read and why; a need that rests on it is undecided, never unmet.
         pools: groups of nodes with accelerators that an autoscaler minds.
         fenced: nodes with accelerators that are left alone because of their taints, with these.
+        handlers: pairs of a RuntimeClass and its handler.
     """
 
     version: str
@@ -124,6 +125,7 @@ class Facts:
     gaps: tuple[str, ...]
     pools: tuple[NodePool, ...] = ()
     fenced: tuple[str, ...] = ()
+    handlers: tuple[tuple[str, str], ...] = ()
 
     def cluster(self) -> ClusterFacts:
         """The form that goes into the bundle and on the page."""
@@ -172,6 +174,7 @@ def gather(
         simulated=tuple(sorted(because - {""})),
         gaps=gaps,
         pools=pools,
+        handlers=tuple(sorted((_name(item), str(item.get("handler", ""))) for item in runtime_classes)),
         fenced=tuple(_behind(node) for node in nodes if _fenced(node) and any(_accelerators(node))),
     )
 
