@@ -7,16 +7,16 @@ requests are turned back before they are sent. What is recorded is what the chec
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import anyio
 
 from aiconform.cluster.http import ClusterHttp, RawAnswer, RawRequest, RawStream
-from aiconform.engine.lane import CUT, LEFT, Answer, Ask, Piece, Stream, TimeUp, audit_id
+from aiconform.engine.lane import CUT, IMPORT, LEFT, Answer, Ask, Piece, Stream, TimeUp, audit_id
 from aiconform.evidence.records import ChunkData, DeadlineData, RequestData, ResponseData
 
 if TYPE_CHECKING:
@@ -49,13 +49,17 @@ class Clock:
 
 @dataclass(frozen=True)
 class Wire:
-    """What all live lanes of a run share."""
+    """What all live lanes of a run share.
+
+    ``imports`` are files that the user gave, by the path they are asked for: they come into the bundle untouched.
+    """
 
     run: str
     http: ClusterHttp
     writer: BundleWriter
     redactor: Redactor
     clock: Clock
+    imports: Mapping[str, bytes] = field(default_factory=dict)
 
     def lane(self, name: str) -> LiveLane:
         """A new lane."""
@@ -84,6 +88,8 @@ class LiveLane:
     async def exchange(self, ask: Ask) -> Answer:
         """See :class:`~aiconform.engine.lane.Lane`."""
         n = self._ask(ask, stream=False)
+        if ask.method == IMPORT:
+            return self._imported(ask.path, n)
         try:
             raw = await self._wire.http.send(self._outgoing(ask, n))
         except anyio.get_cancelled_exc_class():
@@ -93,6 +99,13 @@ class LiveLane:
         body = self._wire.redactor.redact_body(raw.body, content_type) if raw.body else b""
         self._append(self._response(raw, body))
         return Answer(n, raw.status, body, content_type, raw.error, _seconds(raw.headers.get("retry-after", "")))
+
+    def _imported(self, path: str, n: int) -> Answer:
+        data = self._wire.imports.get(path)
+        status, body = (404, b"") if data is None else (200, data)
+        stored = self._wire.writer.blob(body) if body else None
+        self._append(ResponseData(status=status, content_type="text/plain", body=stored, body_size=len(body)))
+        return Answer(n, status, body, "text/plain")
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:
         """See :class:`~aiconform.engine.lane.Lane`."""

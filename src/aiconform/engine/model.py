@@ -122,6 +122,7 @@ class Check:
         holds: names of accelerators that no other check may use meanwhile, such as ``gpu-0/nvidia.com/gpu``.
         limits: what the check does not show, for the page.
         pod_security: Pod Security Standard of the namespace its pods run in.
+        imports: what file a user may give for it, in a few words; empty: none.
     """
 
     requirement: str
@@ -129,6 +130,7 @@ class Check:
     holds: Callable[[Facts], frozenset[str]] = _nothing_held
     limits: tuple[str, ...] = ()
     pod_security: Literal["restricted", "baseline"] = "restricted"
+    imports: str = ""
     probes: list[Probe] = field(default_factory=list)
 
     def positive(

@@ -14,6 +14,7 @@ import anyio
 
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp
+from aiconform.engine.api import import_path
 from aiconform.engine.conduct import Outcome, PreflightError, compose, conduct, namespaces
 from aiconform.engine.events import Emit, RunFinished, RunStarted
 from aiconform.engine.live import Clock, Wire
@@ -47,6 +48,7 @@ class RunOptions:
         run: the run's id; made if empty.
         arrivals: tells of parts of the cluster that come up while the run goes on.
         command: the command line, for the plan.
+        imports: files that the user gives, by requirement; each is sealed into the bundle as it is.
     """
 
     release: str
@@ -59,6 +61,7 @@ class RunOptions:
     command: tuple[str, ...] = ()
     run: str = ""
     arrivals: Arrivals | None = None
+    imports: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     emit(RunStarted(plan, bundle))
     redactor = Redactor(connection.secrets)
     async with ClusterHttp(connection, redactor.learn_secret) as http:
-        stage = LiveStage(Wire(run_id, http, writer, redactor, clock), options.arrivals)
+        imports = {import_path(name): data for name, data in options.imports.items()}
+        stage = LiveStage(Wire(run_id, http, writer, redactor, clock, imports), options.arrivals)
 
         async def work() -> Outcome:
             return await conduct(stage, plan, checks, emit, keep=options.keep, side_by_side=True)
