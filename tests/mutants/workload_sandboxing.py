@@ -121,7 +121,7 @@ def _networkless(cluster: Cluster) -> AbstractContextManager[None]:
 
 _AS_KUBELET = (
     "if not pod: spec['process']['args'][2] = 'printf \"#!/bin/sh\\nsleep 800\\n\" > /tmp/kubelet; '"
-    " + 'chmod 755 /tmp/kubelet; /tmp/kubelet & ' + spec['process']['args'][2]"
+    " + 'chmod 755 /tmp/kubelet; /tmp/kubelet & sleep 1; ' + spec['process']['args'][2]"
 )
 
 MUTANTS = (
