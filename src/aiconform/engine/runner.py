@@ -115,7 +115,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     redactor = Redactor(connection.secrets)
     async with ClusterHttp(connection, redactor.learn_secret) as http:
         imports = {import_path(name): data for name, data in options.imports.items()}
-        stage = LiveStage(Wire(run_id, http, writer, redactor, clock, imports), options.arrivals)
+        stage = LiveStage(Wire(run_id, http, writer, redactor, clock, imports=imports), options.arrivals)
 
         async def work() -> Outcome:
             return await conduct(stage, plan, checks, emit, keep=options.keep, side_by_side=True)
