@@ -7,6 +7,7 @@ from aiconform.engine import Check, Context
 
 CHECK = Check(
     "disaggregated_inference",
+    by_hand=True,
     limits=(
         "Pods are known by the labels of llm-d, Dynamo and AIBrix; no request is sent, and no log of theirs is read.",
     ),

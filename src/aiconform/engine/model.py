@@ -123,6 +123,7 @@ class Check:
         limits: what the check does not show, for the page.
         pod_security: Pod Security Standard of the namespace its pods run in.
         imports: what file a user may give for it, in a few words; empty: none.
+        by_hand: whether no run can pass it yet: it looks, is undecided at best, and says what to show by hand.
     """
 
     requirement: str
@@ -131,6 +132,7 @@ class Check:
     limits: tuple[str, ...] = ()
     pod_security: Literal["restricted", "baseline"] = "restricted"
     imports: str = ""
+    by_hand: bool = False
     probes: list[Probe] = field(default_factory=list)
 
     def positive(

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from aiconform.checks import disaggregated_inference, high_performance_networking
+from aiconform.checks import all_checks, disaggregated_inference, high_performance_networking
 from aiconform.checks._kit import disaggregated, networks
 from aiconform.engine import Context, Probe, judge
 from aiconform.engine.judge import Judgement
@@ -48,7 +48,14 @@ def ask(probe: object, cluster: Cluster) -> str:
     return cluster.said[-1][0]
 
 
-@pytest.mark.parametrize("check", [high_performance_networking.CHECK, disaggregated_inference.CHECK])
+BY_HAND = [check for check in all_checks().values() if check.by_hand]
+
+
+def test_these_are_the_requirements_that_are_shown_by_hand() -> None:
+    assert BY_HAND == [disaggregated_inference.CHECK, high_performance_networking.CHECK]
+
+
+@pytest.mark.parametrize("check", BY_HAND)
 def test_whatever_else_passes_the_requirement_stays_undecided(check: Any) -> None:
     last: Probe = check.probes[-1]
     assert ask(last, Cluster([])) == "undecided"
