@@ -20,7 +20,7 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP))
 
 import trial  # noqa: E402
-from tests.mutants.contract import Mutant  # noqa: E402
+from tests.mutants.contract import UNTRIED, Mutant  # noqa: E402
 
 from aiconform.checks import all_checks  # noqa: E402
 from aiconform.errors import AiconformError  # noqa: E402
@@ -110,8 +110,9 @@ def _table(requirements: Iterable[str], tried: list[Tried]) -> int:
             # probes of several requirements have the same name
             mine = [one.mutant for one in tried if one.mutant.requirement == requirement and not one.wrong]
             killers = [mutant.what for mutant in mine if probe.id in mutant.kills]
-            missing += not killers
-            rows.append((requirement, probe.id, killers[0] if killers else "NONE"))
+            untried = UNTRIED.get(f"{requirement}/{probe.id}", "")
+            missing += not (killers or untried)
+            rows.append((requirement, probe.id, killers[0] if killers else untried or "NONE"))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     sys.stdout.write("\n".join(f"{r:<{widths[0]}}  {p:<{widths[1]}}  {k}" for r, p, k in rows) + "\n\n")
     sys.stdout.write(f"{len(rows)} probes, {len(tried)} mutants, {missing} probes without a mutant that kills them\n")

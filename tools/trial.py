@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from aiconform import catalog
 from aiconform.errors import AiconformError
 from aiconform.evidence.documents import Verdicts
 from aiconform.evidence.reader import open_bundle
@@ -24,8 +25,17 @@ def run(cluster: Cluster, requirements: Iterable[str], *, limit_s: float) -> Ver
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "run"
         where = ["--kubeconfig", str(cluster.kubeconfig), "--image", f"probe={IMAGES['busybox'].reference}"]
-        command = [sys.executable, "-m", "aiconform", "run", *requirements, *where, "--output", str(output)]
+        asked = list(requirements)
+        release = ["--release", _release(asked)]
+        command = [sys.executable, "-m", "aiconform", "run", *asked, *release, *where, "--output", str(output)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_s)
         if not (output / "bundle" / "manifest.json").is_file():
             raise AiconformError("the run sealed nothing", details=done.stderr.splitlines()[-10:])
         return open_bundle(output / "bundle").verdicts
+
+
+def _release(requirements: Iterable[str]) -> str:
+    """The first release from 1.35 on that asks all of these."""
+    wanted = set(requirements)
+    later = catalog.releases()[catalog.releases().index("1.35") :]
+    return next(one for one in later if wanted <= {item.id for item in catalog.requirements(one)})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aiconform.catalog.options import OPTIONS, checked
+from aiconform.cli import imports
 from aiconform.cli.local import CLUSTER_AUTOSCALER, K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
 from aiconform.cli.signals import interruptible, listen, undisturbed
 from aiconform.errors import UsageError
@@ -62,6 +63,9 @@ def _told(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--keep", is_flag=True, help="Leave the objects (and a local cluster) for looking at.")
 @click.option("--image", "images", multiple=True, metavar="ROLE=REF", help="Image for a role, such as probe=REF.")
 @_told
+@click.option(
+    "--import", "imports", multiple=True, metavar="REQUIREMENT=FILE", help="A file that backs it, sealed as it is."
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Also print the report to standard output.")
 @click.pass_context
 def run(ctx: click.Context, /, **given: object) -> None:
@@ -99,6 +103,7 @@ def execute(given: dict[str, object]) -> RunResult:
     output = Path(str(given["output"])) if given["output"] else Path("runs") / run_id
     told = checked({name: str(given[name.replace("-", "_")] or "") for name in OPTIONS})
     images = dict(_image(text) for text in given["images"])  # type: ignore[attr-defined]
+    imported = imports.read(given["imports"])  # type: ignore[arg-type]
     _prepared(output)
     page: Path | None = None
     with Screen(sys.stderr) as screen:
@@ -116,6 +121,7 @@ def execute(given: dict[str, object]) -> RunResult:
                     run=run_id,
                     arrivals=where.arrivals,
                     options=told,
+                    imports=imported,
                 )
                 result = _run(options, screen)
                 page = write_page(result.bundle, output / "report.html")

@@ -53,6 +53,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+INFERENCE_POOL = Kind("inference.networking.k8s.io/v1", "InferencePool", "inferencepools")
 PROMETHEUS = Kind("monitoring.coreos.com/v1", "Prometheus", "prometheuses")
 SERVICE_MONITOR = Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors")
 JOB = Kind("batch/v1", "Job", "jobs")
@@ -110,6 +111,7 @@ _KNOWN = {
         GATEWAY_CLASS,
         GATEWAY,
         HTTP_ROUTE,
+        INFERENCE_POOL,
         PROMETHEUS,
         SERVICE_MONITOR,
         JOB,

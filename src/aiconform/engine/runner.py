@@ -16,6 +16,7 @@ import anyio
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp
 from aiconform.cluster.plugin_process import Aside
+from aiconform.engine.api import import_path
 from aiconform.engine.conduct import Outcome, compose, conduct
 from aiconform.engine.events import Emit, PluginAsks, PluginDone, RunFinished, RunStarted, Told
 from aiconform.engine.journal import NAME, Journal
@@ -56,6 +57,7 @@ class RunOptions:
         arrivals: tells of parts of the cluster that come up while the run goes on.
         command: the command line, for the plan.
         options: what was told of the cluster, by name: see :mod:`aiconform.catalog.options`.
+        imports: files that the user gives, by requirement; each is sealed into the bundle as it is.
     """
 
     release: str
@@ -69,6 +71,7 @@ class RunOptions:
     run: str = ""
     arrivals: Arrivals | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    imports: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,8 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     emit(RunStarted(plan, bundle))
     journal = Journal(options.output / NAME, run_id, connection.server)
     async with ClusterHttp(connection, redactor.learn_secret, _aside(redactor, emit)) as http:
-        stage = LiveStage(Wire(run_id, http, writer, redactor, clock, journal), options.arrivals)
+        imports = {import_path(name): data for name, data in options.imports.items()}
+        stage = LiveStage(Wire(run_id, http, writer, redactor, clock, journal, imports=imports), options.arrivals)
 
         async def work() -> Outcome:
             return await conduct(stage, plan, checks, emit, keep=options.keep, side_by_side=True)

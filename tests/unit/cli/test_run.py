@@ -223,6 +223,42 @@ def test_options_can_come_from_the_environment(stage: Stage, monkeypatch: pytest
     assert (stage.options.release, stage.options.requirements) == ("1.34", ("dra_support",))
 
 
+def test_files_are_passed_by_requirement_as_they_are(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "report.yaml").write_bytes(b"kind: X\r\n")
+    invoke("--import", "advanced_inference_ingress=report.yaml")
+    assert stage.options is not None
+    assert stage.options.imports == {"advanced_inference_ingress": b"kind: X\r\n"}
+
+
+@pytest.mark.parametrize(
+    ("given", "content", "words"),
+    [
+        ("advanced_inference_ingress", b"x", "not REQUIREMENT=FILE"),
+        ("gang_scheduling=file", b"x", "no file is taken for it"),
+        ("nonsense=file", b"x", "the inference extension's conformance suite"),
+        ("advanced_inference_ingress=absent", b"x", "cannot read absent"),
+        ("advanced_inference_ingress=file", b"", "has no bytes"),
+        ("advanced_inference_ingress=file", b"x" * (1 << 20) + b"x", "more than"),
+        ("advanced_inference_ingress=file", b"\xff\xfe", "no text in UTF-8"),
+        ("advanced_inference_ingress=file", b"password: hunter22hunter22\n", "looks like a credential"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_ends_the_run_before_it_begins(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str, content: bytes, words: str
+) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert invoke("--import", given) == 2
+    assert words in capsys.readouterr().err
+    assert stage.done == []
+
+
+def test_one_file_for_each_requirement(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    same = ("--import", "advanced_inference_ingress=file")
+    assert invoke(*same, *same) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
 def test_images_are_passed_by_role(stage: Stage) -> None:
     invoke("--image", "probe=example.com/p@sha256:0", "--local")
     assert stage.options is not None
