@@ -143,6 +143,8 @@ class StandIn:
         if obj["kind"] == "Namespace":
             account = _new("v1", "ServiceAccount", {"name": "default", "namespace": obj["metadata"]["name"]})
             self._soon(lambda: self.put(f"{path}/serviceaccounts/default", "ADDED", account))
+        if obj["kind"] == "ResourceQuota":
+            self._soon(lambda: self.change(path, {"hard": obj["spec"].get("hard", {})}))
         if obj["kind"] == "Deployment" and obj["spec"].get("replicas"):
             self._soon(lambda: self.change(path, {"replicas": 1}))
         if obj["kind"] == "Pod" and obj["spec"].get("schedulerName", "default-scheduler") == "default-scheduler":
