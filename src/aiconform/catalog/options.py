@@ -80,6 +80,27 @@ _ALL = (
         "[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?=[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?",
     ),
     Option(
+        "prometheus",
+        "SERVICE",
+        "Prometheus to ask, or what answers like one: a Service in the cluster, NAMESPACE/NAME[:PORT][/PREFIX].",
+        "monitoring/vmselect:8481/select/0/prometheus",
+        "[a-z0-9][-a-z0-9]*/[a-z0-9][-a-z0-9]*(:[0-9]{1,5})?(/[-A-Za-z0-9_./]*)?",
+    ),
+    Option(
+        "prometheus-url",
+        "URL",
+        "Prometheus to ask by its URL, from a pod of ours; without credentials.",
+        "http://metrics.example.com:9090",
+        r"https?://[-A-Za-z0-9_.]+(:[0-9]{1,5})?(/[-A-Za-z0-9_./]*)?",
+    ),
+    Option(
+        "scrape-by",
+        "WAY",
+        "How a workload is made known to it; ServiceMonitor where that is served, else annotations, if absent.",
+        "annotations",
+        choices=("servicemonitor", "podmonitor", "annotations"),
+    ),
+    Option(
         "operator",
         "NAME",
         "Operator that robust_controller tries; the first that is found if absent.",

@@ -54,6 +54,7 @@ GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewaycla
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 PROMETHEUS = Kind("monitoring.coreos.com/v1", "Prometheus", "prometheuses")
+POD_MONITOR = Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors")
 SERVICE_MONITOR = Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors")
 JOB = Kind("batch/v1", "Job", "jobs")
 VOLCANO_JOB = Kind("batch.volcano.sh/v1alpha1", "Job", "jobs")
@@ -100,6 +101,7 @@ _KNOWN = {
         GATEWAY,
         HTTP_ROUTE,
         PROMETHEUS,
+        POD_MONITOR,
         SERVICE_MONITOR,
         JOB,
         VOLCANO_JOB,
