@@ -101,6 +101,13 @@ _ALL = (
         choices=("servicemonitor", "podmonitor", "annotations"),
     ),
     Option(
+        "coscheduling-scheduler",
+        "NAME",
+        "Name of the scheduler that has the coscheduling plugin; scheduler-plugins-scheduler if absent.",
+        "default-scheduler",
+        _CLASS_NAME,
+    ),
+    Option(
         "operator",
         "NAME",
         "Operator that robust_controller tries; the first that is found if absent.",
@@ -112,7 +119,7 @@ _ALL = (
         "NAME",
         "System that gang_scheduling tries; all that are found if absent.",
         "kueue",
-        choices=("volcano", "kueue"),
+        choices=("volcano", "kueue", "kai", "coscheduling"),
     ),
 )
 

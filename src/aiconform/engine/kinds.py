@@ -59,6 +59,9 @@ SERVICE_MONITOR = Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemon
 JOB = Kind("batch/v1", "Job", "jobs")
 VOLCANO_JOB = Kind("batch.volcano.sh/v1alpha1", "Job", "jobs")
 POD_GROUP = Kind("scheduling.volcano.sh/v1beta1", "PodGroup", "podgroups")
+COSCHEDULING_POD_GROUP = Kind("scheduling.x-k8s.io/v1alpha1", "PodGroup", "podgroups")
+KAI_POD_GROUP = Kind("scheduling.run.ai/v2alpha2", "PodGroup", "podgroups")
+KAI_QUEUE = Kind("scheduling.run.ai/v2", "Queue", "queues", namespaced=False)
 TOPOLOGY = Kind("kueue.x-k8s.io/v1beta2", "Topology", "topologies", namespaced=False)
 RESOURCE_FLAVOR = Kind("kueue.x-k8s.io/v1beta2", "ResourceFlavor", "resourceflavors", namespaced=False)
 CLUSTER_QUEUE = Kind("kueue.x-k8s.io/v1beta2", "ClusterQueue", "clusterqueues", namespaced=False)
@@ -106,6 +109,9 @@ _KNOWN = {
         JOB,
         VOLCANO_JOB,
         POD_GROUP,
+        COSCHEDULING_POD_GROUP,
+        KAI_POD_GROUP,
+        KAI_QUEUE,
         TOPOLOGY,
         RESOURCE_FLAVOR,
         CLUSTER_QUEUE,
