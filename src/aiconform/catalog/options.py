@@ -112,7 +112,7 @@ _ALL = (
         "NAME",
         "Operator that robust_controller tries; the first that is found if absent.",
         "kueue",
-        choices=("kuberay", "jobset", "kueue", "volcano"),
+        choices=("kuberay", "kubeflow-trainer", "jobset", "kueue", "volcano"),
     ),
     Option(
         "gang-scheduler",

@@ -70,6 +70,8 @@ NODE_POOL = Kind("karpenter.sh/v1", "NodePool", "nodepools", namespaced=False)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 WORKLOAD = Kind("kueue.x-k8s.io/v1beta2", "Workload", "workloads")
 JOB_SET = Kind("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets")
+TRAIN_JOB = Kind("trainer.kubeflow.org/v1alpha1", "TrainJob", "trainjobs")
+TRAINING_RUNTIME = Kind("trainer.kubeflow.org/v1alpha1", "TrainingRuntime", "trainingruntimes")
 RAY_CLUSTER = Kind("ray.io/v1", "RayCluster", "rayclusters")
 RAY_JOB = Kind("ray.io/v1", "RayJob", "rayjobs")
 VALIDATING_WEBHOOKS = Kind(
@@ -120,6 +122,8 @@ _KNOWN = {
         CONFIG_MAP,
         WORKLOAD,
         JOB_SET,
+        TRAIN_JOB,
+        TRAINING_RUNTIME,
         RAY_CLUSTER,
         RAY_JOB,
         VALIDATING_WEBHOOKS,
