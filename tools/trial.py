@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from aiconform.errors import AiconformError
@@ -15,7 +15,9 @@ from aiconform.local import Cluster
 from aiconform.local.images import IMAGES
 
 
-def run(cluster: Cluster, requirements: Iterable[str], *, limit_s: float) -> Verdicts:
+def run(
+    cluster: Cluster, requirements: Iterable[str], *, limit_s: float, options: Mapping[str, str] | None = None
+) -> Verdicts:
     """Run requirements by the cluster's kubeconfig, so that no add-on is installed anew, which would repair it.
 
     Raises:
@@ -24,7 +26,8 @@ def run(cluster: Cluster, requirements: Iterable[str], *, limit_s: float) -> Ver
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "run"
         where = ["--kubeconfig", str(cluster.kubeconfig), "--image", f"probe={IMAGES['busybox'].reference}"]
-        command = [sys.executable, "-m", "aiconform", "run", *requirements, *where, "--output", str(output)]
+        told = [part for name, value in (options or {}).items() for part in (f"--{name}", value)]
+        command = [sys.executable, "-m", "aiconform", "run", *requirements, *where, *told, "--output", str(output)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_s)
         if not (output / "bundle" / "manifest.json").is_file():
             raise AiconformError("the run sealed nothing", details=done.stderr.splitlines()[-10:])
