@@ -153,6 +153,7 @@ def test_one_that_takes_pod_monitors_alone_gets_one() -> None:
     monitor = prometheus_operator.monitor(monitoring, "m", "http", {"app": "x"})
     assert (monitor["kind"], monitor["metadata"]["labels"]) == ("PodMonitor", {"team": "a"})
     assert monitor["spec"]["podMetricsEndpoints"][0]["port"] == "http"
+    assert monitor["spec"]["jobLabel"] == "app", "else the job is called after the PodMonitor"
     assert "endpoints" not in monitor["spec"]
 
 

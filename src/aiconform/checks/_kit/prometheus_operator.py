@@ -50,15 +50,20 @@ async def every(ctx: Context) -> list[Monitoring]:
 def monitor(monitoring: Monitoring, name: str, port: str, selector: Mapping[str, str]) -> Obj:
     """A ServiceMonitor or PodMonitor for its own namespace, labelled so that the Prometheus takes it.
 
-    A Service and its pods carry the same labels, and call the port by the same name.
+    A Service and its pods carry the same labels, and call the port by the same name. The job is called like the
+    Service, for which a PodMonitor has to be told the label of pods that has the same value.
     """
     endpoint = {"port": port, "path": "/metrics", "interval": "1s", "scrapeTimeout": "1s"}
-    endpoints = "endpoints" if monitoring.way == "ServiceMonitor" else "podMetricsEndpoints"
+    spec: Obj = {"selector": {"matchLabels": dict(selector)}}
+    if monitoring.way == "ServiceMonitor":
+        spec["endpoints"] = [endpoint]
+    else:
+        spec |= {"podMetricsEndpoints": [endpoint], "jobLabel": next(iter(selector))}
     return {
         "apiVersion": API,
         "kind": monitoring.way,
         "metadata": {"name": name, "labels": dict(monitoring.labels)},
-        "spec": {"selector": {"matchLabels": dict(selector)}, endpoints: [endpoint]},
+        "spec": spec,
     }
 
 
