@@ -235,3 +235,32 @@ def test_what_an_operator_does_not_let_go_fails() -> None:
     with contextlib.suppress(StopProbe):
         asyncio.run(operator_kueue.finalize(cast("Context", ctx)))
     assert ctx.told[-1][0] == "failed", "it is not held at all"
+
+
+def test_what_takes_the_place_of_a_lost_member_may_have_its_name() -> None:
+    class Mending(Reporting):
+        """Volcano makes a lost member anew, under the same name."""
+
+        async def delete(self, handle: Handle) -> None:
+            await super().delete(handle)
+            if self.mends:
+                self.has(kinds.POD, member(handle.name, uid="anew", **LABELS))
+
+        mends = True
+
+    for mends, outcomes in ((True, {"passed"}), (False, {"failed"})):
+        ctx = Mending()
+        ctx.mends = mends
+        ctx.logs = {"batch-member-0": "square=4", "batch-member-1": "square=9"}
+        made = Handle(kinds.VOLCANO_JOB, "ours", "batch", "uid-of-batch")
+        status = {"state": {"phase": "Running"}, "running": 2}
+        ctx.has(kinds.VOLCANO_JOB, {"metadata": {"name": "batch"}, "status": status})
+        ctx.has(kinds.POD, *(member(name, **LABELS) for name in ctx.logs))
+        ctx.memo |= {"cluster": made, "members": list(ctx.objects["pods.v1"]), "script": Script("", "the end")}
+        with contextlib.suppress(StopProbe):
+            asyncio.run(operator_volcano.VOLCANO.disturb(cast("Context", ctx)))
+        assert ctx.gone == ["batch-member-0"]
+        assert {outcome for outcome, _ in ctx.told} == outcomes, ctx.told
+
+
+LABELS = {"volcano.sh/job-name": "batch"}
