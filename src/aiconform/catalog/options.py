@@ -22,7 +22,7 @@ class Option:
 
     Attributes:
         name: as on the command line, without the dashes.
-        metavar: what its value is, for the help.
+        metavar: what its value is, for the help; where there are few values, the help lists them.
         help: one sentence.
         pattern: what a value looks like, whole.
         example: a value, for a message.
