@@ -77,7 +77,9 @@ def _try_all(mutants: list[Mutant]) -> list[Tried]:
 def _cluster(profile: str, mutants: Iterable[Mutant]) -> Iterator[Cluster]:
     from aiconform.local.addons import registry
 
-    addons = registry.for_requirements(sorted({mutant.requirement for mutant in mutants}))
+    listed = list(mutants)
+    addons = registry.for_requirements(sorted({mutant.requirement for mutant in listed}))
+    addons = registry.wanted([*(addon.name for addon in addons), *sorted({n for one in listed for n in one.addons})])
     name = f"mutants-{os.getpid()}"
     _say(f"starting a cluster of profile {profile} with {', '.join(addon.name for addon in addons) or 'no add-ons'}")
     try:
@@ -91,12 +93,12 @@ def _try(cluster: Cluster, mutant: Mutant) -> Tried:
     _say(f"{mutant.requirement}: {mutant.what}")
     try:
         with mutant.broken(cluster):
-            (check,) = trial.run(cluster, [mutant.requirement], limit_s=LIMIT_S).checks
+            (check,) = trial.run(cluster, [mutant.requirement], limit_s=LIMIT_S, options=mutant.options).checks
             wrong = mutant.survivors(check)
     except AiconformError as problem:
         wrong = [f"cannot be tried: {problem}"]
     seconds = time.monotonic() - began
-    done = f"killed {', '.join(mutant.kills)}" if mutant.kills else "the check is not run"
+    done = f"killed {', '.join(mutant.kills)}" if mutant.kills else mutant.told or "the check is not run"
     _say(f"  {'; '.join(wrong) or done} ({seconds:.0f} s)")
     return Tried(mutant, wrong, seconds)
 

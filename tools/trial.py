@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from aiconform import catalog
@@ -16,7 +16,9 @@ from aiconform.local import Cluster
 from aiconform.local.images.table import IMAGES
 
 
-def run(cluster: Cluster, requirements: Iterable[str], *, limit_s: float) -> Verdicts:
+def run(
+    cluster: Cluster, requirements: Iterable[str], *, limit_s: float, options: Mapping[str, str] | None = None
+) -> Verdicts:
     """Run requirements by the cluster's kubeconfig, so that no add-on is installed anew, which would repair it.
 
     Raises:
@@ -27,7 +29,9 @@ def run(cluster: Cluster, requirements: Iterable[str], *, limit_s: float) -> Ver
         where = ["--kubeconfig", str(cluster.kubeconfig), "--image", f"probe={IMAGES['busybox'].reference}"]
         asked = list(requirements)
         release = ["--release", _release(asked)]
-        command = [sys.executable, "-m", "aiconform", "run", *asked, *release, *where, "--output", str(output)]
+        told = [part for name, value in (options or {}).items() for part in (f"--{name}", value)]
+        chosen = [*asked, *release, *where, *told]
+        command = [sys.executable, "-m", "aiconform", "run", *chosen, "--output", str(output)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_s)
         if not (output / "bundle" / "manifest.json").is_file():
             raise AiconformError("the run sealed nothing", details=done.stderr.splitlines()[-10:])

@@ -59,6 +59,8 @@ class Mutant:
         kills: probe id to how it must end. Other probes may end as they will, but not pass where they are listed.
         told: words that the check, which must pass all the same, must have stated; no probe is killed by that.
         withheld: words in the reason for which the whole check must not be run at all; no probe is killed by that.
+        options: what the run is told of the cluster, by name; see :mod:`aiconform.catalog.options`.
+        addons: what the cluster has beside what its requirement's check is tried on.
         profile: of the local cluster that is broken.
         fresh: whether it needs a cluster of its own because it cannot be repaired.
     """
@@ -69,6 +71,8 @@ class Mutant:
     kills: Mapping[str, Kill] = field(default_factory=dict)
     told: str = ""
     withheld: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    addons: tuple[str, ...] = ()
     profile: str = "default"
     fresh: bool = False
 

@@ -44,7 +44,8 @@ def _told(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command what may be told of a cluster."""
     for option in reversed(tuple(OPTIONS.values())):
         kind = click.Choice(option.choices) if option.choices else None
-        command = click.option(f"--{option.name}", metavar=option.metavar, type=kind, help=option.help)(command)
+        metavar = None if option.choices else option.metavar
+        command = click.option(f"--{option.name}", metavar=metavar, type=kind, help=option.help)(command)
     return command
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.substitutions import InJson
 from tests.unit.checks import cases
 from tests.unit.checks.cases.contract import BUNDLES, ELSEWHERE, Case, alone, golden
 
@@ -59,3 +61,21 @@ def test_what_is_tried_elsewhere_ran_in_no_recording() -> None:
     for lane, module in ELSEWHERE.items():
         text = Path(__file__).with_name(f"{module}.py").read_text()
         assert lane.partition("/")[0] in text, lane
+
+
+@pytest.mark.parametrize(
+    ("requirement", "options", "words"),
+    [
+        ("gang_scheduling", {"gang-scheduler": "kai"}, "no gang scheduling system that is asked for (KAI Scheduler)"),
+        ("robust_controller", {"operator": "jobset"}, "does not serve the AI operator that is asked for: JobSet"),
+        ("cluster_autoscaling", {"pool-label": "pool=nobody"}, "no node carries that label now"),
+    ],
+)
+def test_a_replay_reads_what_was_told_from_the_plan(requirement: str, options: dict[str, str], words: str) -> None:
+    recorded = golden("default")
+    assert recorded.plan.options == {}
+    told = replace(recorded, plan=recorded.plan.model_copy(update={"options": options}))
+    nothing = InJson("discovery", "/version", lambda _version: None)
+    verdicts = replay(told, alone(requirement), nothing)
+    judged = next(check for check in verdicts.checks if check.requirement == requirement)
+    assert (judged.outcome, words in judged.reason) == ("not run", True), judged

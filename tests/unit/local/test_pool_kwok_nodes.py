@@ -3,10 +3,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from aiconform.local.pool.objects import kwok_nodes
 
 from aiconform.local import nodes
 from aiconform.local.addons import karpenter, nvidia
+from aiconform.local.pool import kwok_nodes
 from aiconform.local.state import ClusterState, NodeState
 
 

@@ -22,7 +22,7 @@ from aiconform.local.api import Api
 from aiconform.local.components import COMPONENTS
 from aiconform.local.images.table import IMAGES
 from aiconform.local.inspection import is_ready
-from aiconform.local.pool.objects import kwok_nodes
+from aiconform.local.pool import kwok_nodes
 from aiconform.local.profiles import CONTROL
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def companion(cluster: Cluster) -> AbstractContextManager[object]:
     """Starts what turns its Node objects into nodes; it stays as long as the cluster."""
     from aiconform.local import nodes
 
-    nodes.accompany(cluster, COMPANION, "aiconform.local.pool.objects.kwok_nodes", cluster.name)
+    nodes.accompany(cluster, COMPANION, "aiconform.local.pool.kwok_nodes", cluster.name)
     return contextlib.nullcontext()
 
 

@@ -24,7 +24,7 @@ from aiconform.local.api import Api
 from aiconform.local.cluster import Cluster, find
 from aiconform.local.node import kernel
 from aiconform.local.pool import wire
-from aiconform.local.pool.objects.kwok_nodes import MACHINES, say
+from aiconform.local.pool.kwok_nodes import MACHINES, say
 from aiconform.local.pool.wire import Message
 from aiconform.local.profiles import NodeSpec
 

@@ -1,4 +1,4 @@
-"""Turns an autoscaler's Node objects into nodes: ``python -m aiconform.local.pool.objects.kwok_nodes CLUSTER``.
+"""Turns an autoscaler's Node objects into nodes: ``python -m aiconform.local.pool.kwok_nodes CLUSTER``.
 
 Runs beside the cluster as long as it does.
 
