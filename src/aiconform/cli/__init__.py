@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "Run the checklist against a cluster and seal the evidence.",
     "verify": "Check a bundle offline: intact, complete, every verdict derived again.",
     "report": "Render a bundle as a page, Markdown, JSON or JUnit.",
+    "images": "List the images that a run needs, to mirror or pin them.",
     "catalog": "Show what a release asks.",
     "local": "A real Kubernetes with simulated accelerators on this machine.",
 }

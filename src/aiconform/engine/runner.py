@@ -18,6 +18,7 @@ from aiconform.cluster.http import ClusterHttp
 from aiconform.cluster.plugin_process import Aside
 from aiconform.engine.conduct import Outcome, PreflightError, compose, conduct, namespaces
 from aiconform.engine.events import Emit, PluginAsks, PluginDone, RunFinished, RunStarted, Told
+from aiconform.engine.images import DEFAULT_IMAGES
 from aiconform.engine.live import Clock, Wire
 from aiconform.engine.planner import plan as make_plan
 from aiconform.engine.stage import LiveStage
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
     from aiconform.engine.model import Check
     from aiconform.evidence.documents import Plan, Verdicts
 
-DEFAULT_IMAGES = {
-    "probe": "docker.io/library/ubuntu:22.04",
-    "python": "docker.io/library/python:3.11-slim",
-    "ray": "docker.io/rayproject/ray:2.54.0",
-}
-"""Image by role; a run may name others. The probe image needs a shell and a C library, and no vendor's tools."""
-
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -47,6 +41,7 @@ class RunOptions:
         output: directory of the run; the bundle goes to ``<output>/bundle``.
         keep: leave the objects on the cluster.
         run: the run's id; made if empty.
+        images: reference by role; the public ones where it names none.
         arrivals: tells of parts of the cluster that come up while the run goes on.
         command: the command line, for the plan.
     """

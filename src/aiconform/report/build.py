@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aiconform.evidence.documents import CheckVerdict, PlannedCheck, PlannedProbe, ProbeVerdict
 from aiconform.evidence.records import CleanupData, RestsOn
 from aiconform.report.exchanges import Exchange, exchanges, waits
+from aiconform.report.images import ran
 from aiconform.report.model import (
     CheckView,
     Citation,
@@ -72,6 +73,7 @@ def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
         release=plan.release,
         command=tuple(plan.command),
         images=tuple(sorted(plan.images.items())),
+        ran=tuple(ran(source)),
         unusual=tuple(plan.unusual),
         started=verdicts.started,
         ended=verdicts.ended,
