@@ -37,6 +37,11 @@ IMAGE_PREFIX = click.option(
     help="Show instead what the pods of this run's bundle ran, by the nodes' own word.",
 )
 @click.option(
+    "--archive",
+    type=click.Path(path_type=Path),
+    help="Build them here, as the local cluster does, and write an archive of each into this directory.",
+)
+@click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the list."
 )
 def images(  # noqa: PLR0917 - one for each option
@@ -45,15 +50,18 @@ def images(  # noqa: PLR0917 - one for each option
     image_prefix: str,
     images: tuple[str, ...],
     bundle: Path | None,
+    archive: Path | None,
     form: str,
 ) -> None:
     """List the images that a run needs, or only those of the REQUIREMENTs named; asks no cluster and no registry."""
     if bundle is not None:
-        if requirements or image_prefix or images:
-            raise click.UsageError("--bundle shows what was run: leave requirements and images out")
+        if requirements or image_prefix or images or archive:
+            raise click.UsageError("--bundle shows what was run: leave everything else out")
         found = _ran(bundle)
     else:
         found = _needed(requirements, release, given_images(images), image_prefix)
+    if archive is not None:
+        found = _built([entry["role"] for entry in found], archive)
     if form == "json":
         click.echo(json.dumps(found, indent=2))
         return
@@ -113,9 +121,26 @@ def _ran(path: Path) -> list[dict[str, Any]]:
     ]
 
 
+def _built(roles: list[str], directory: Path) -> list[dict[str, Any]]:
+    from aiconform.cli.image_archives import write
+
+    return [
+        {
+            "role": made.role,
+            "reference": str(made.path),
+            "digest": made.digest,
+            "imported_as": made.reference,
+            "bytes": made.size,
+        }
+        for made in write(roles, directory)
+    ]
+
+
 def _show(entry: dict[str, Any]) -> None:
     click.echo(f"{entry['role']:<8} {visible(entry['reference'])}")
-    if "ran" in entry:
+    if "imported_as" in entry:
+        lines = [f"{entry['bytes'] / 2**20:.1f} MiB, {entry['digest']}", f"imported as {entry['imported_as']}"]
+    elif "ran" in entry:
         lines = [*(f"ran {found}" for found in entry["ran"]), entry["shows"]]
     else:
         lines = [f"not pinned: {entry['not_pinned']}"] if entry["not_pinned"] else [f"pinned by {entry['digest']}"]

@@ -15,7 +15,7 @@ from aiconform.errors import UsageError
 NOT_PINNED = "no digest: whoever serves the tag decides what runs; pin it with --image {role}={name}@sha256:..."
 _UNKNOWN_DIGEST = (
     "the digest is not known to aiconform: it was never read from a registry by this project; "
-    "pin it yourself, see docs/images.md"
+    "pin it yourself, see docs/workload-images.md"
 )
 
 
