@@ -91,6 +91,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     """
     connection = connect(options.kubeconfig, options.context)
     redactor = Redactor(connection.secrets)
+    cluster = ClusterHttp(connection, redactor.learn_secret, _aside(redactor, emit))
     clock = Clock()
     run_id = options.run or new_run_id()
     plan = make_plan(
@@ -108,7 +109,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     writer = BundleWriter(bundle, wall=clock.wall, mono_us=clock.mono_us)
     started = writer.commit_plan(plan).wall
     emit(RunStarted(plan, bundle))
-    async with ClusterHttp(connection, redactor.learn_secret, _aside(redactor, emit)) as http:
+    async with cluster as http:
         stage = LiveStage(Wire(run_id, http, writer, redactor, clock), options.arrivals)
 
         async def work() -> Outcome:
