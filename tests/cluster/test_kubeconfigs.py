@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import secrets
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.support.tls_api import connect_proxy, token_file
 from aiconform.cluster import kubeconfig as module
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp, RawAnswer, RawRequest
+from aiconform.errors import UnreachableError
 from aiconform.local import Cluster
 from aiconform.local.images import IMAGES
 from aiconform.local.parts import kubectl
@@ -270,3 +272,87 @@ def test_a_run_by_plugin_leaves_no_credential_anywhere(place: Place, tmp_path: P
     assert found == []
     assert leaks.found_below(tmp_path, secret) == []
     assert leaks.found_in(done.stdout + done.stderr, secret) == []
+
+
+FIELDS = {
+    "cluster": ("server", "tls-server-name", "certificate-authority", "proxy-url", "insecure-skip-tls-verify"),
+    "user": ("token", "tokenFile", "client-certificate", "client-key", "as", "username", "password"),
+}
+OURS = {
+    "certificate-authority": "ca_file",
+    "insecure-skip-tls-verify": "insecure",
+    "tokenFile": "token_file",
+    "client-certificate": "certificate_file",
+    "client-key": "key_file",
+    "as": "act_as",
+}
+
+
+def some_files(dice: random.Random, home: Path) -> str:
+    """Up to four kubeconfigs that share names, some of them missing; as $KUBECONFIG names them."""
+    paths = []
+    for number in range(dice.randrange(1, 5)):
+        path = home / str(dice.randrange(3)) / f"config-{number}"
+        paths.append(path)
+        if dice.random() < 0.2:
+            continue
+        names = ["x", "y", "z"]
+        write(
+            path,
+            clusters={name: some_fields(dice, "cluster") for name in dice.sample(names, dice.randrange(4))},
+            users={name: some_fields(dice, "user") for name in dice.sample(names, dice.randrange(4))},
+            contexts={
+                name: {"cluster": dice.choice(names), "user": dice.choice(names)}
+                for name in dice.sample(names, dice.randrange(4))
+            },
+            current=dice.choice(["", "x", "y"]),
+        )
+    return os.pathsep.join([*map(str, paths), *dice.choice([[], [""], [str(paths[0])]])])
+
+
+def some_fields(dice: random.Random, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in FIELDS[kind]:
+        if name == "insecure-skip-tls-verify":
+            found[name] = dice.random() < 0.5
+        elif dice.random() < 0.6:
+            word = f"{name}-{dice.randrange(9)}"
+            folder = dice.choice(["", "sub/", "../", "/abs/"])
+            url = "https://" if name == "server" else "http://" if name == "proxy-url" else ""
+            found[name] = url + (folder if name in OURS and name != "as" else "") + word
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_files_there_are_the_same_is_chosen_as_by_kubectl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    program = str(kubectl())  # before $HOME is another one: the built programs are below it
+    files = some_files(random.Random(seed), tmp_path)
+    monkeypatch.setenv("KUBECONFIG", files)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    done = subprocess.run(
+        [program, "config", "view", "--minify", "--raw", "-o", "json"],
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    theirs = json.loads(done.stdout) if done.returncode == 0 else {}
+    clusters, users = theirs.get("clusters") or [], theirs.get("users") or []
+    usable = bool(clusters and users and clusters[0]["cluster"].get("server"))
+    try:
+        ours = module.choose()
+    except UnreachableError:
+        assert not usable, theirs
+        return
+    assert usable, (done.stderr, ours)
+    assert ours.context == theirs["current-context"]
+    for kind, given in (("cluster", ours.cluster), ("user", ours.user)):
+        their = (clusters if kind == "cluster" else users)[0][kind]
+        for name in FIELDS[kind]:
+            mine, told = getattr(given, OURS.get(name, name.replace("-", "_"))), their.get(name)
+            if name in OURS and "-" in str(mine) and name != "as":
+                # kubectl makes paths relative again before it shows them; each names its folder and number
+                mine, told = Path(mine).name, Path(told or "").name
+            assert (mine or None) == (told or None), name
