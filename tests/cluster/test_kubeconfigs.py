@@ -7,6 +7,7 @@ import json
 import os
 import random
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -237,6 +238,7 @@ def test_a_token_that_is_no_good_is_renewed_once_and_then_said(place: Place) -> 
     assert answer.error.startswith("the API server does not accept what credential plugin")
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_a_run_by_plugin_leaves_no_credential_anywhere(place: Place, tmp_path: Path) -> None:
     """S9 on the real API server: token and key of a plugin, in files, output and everything that was written."""
     token = place.token()

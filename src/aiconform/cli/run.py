@@ -48,7 +48,9 @@ class _Where:
 @K0S_PROGRAM
 @CLUSTER_AUTOSCALER
 @click.option("--context", help="Context of the kubeconfig; the current one if absent.")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), help="File; $KUBECONFIG or ~/.kube/config if absent.")
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path), help="File; those in $KUBECONFIG or ~/.kube/config if absent."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Directory of this run; runs/<id> if absent.")
 @click.option("--keep", is_flag=True, help="Leave the objects (and a local cluster) for looking at.")
 @IMAGE

@@ -13,8 +13,9 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.support import leaks
 from tests.support.pki import encoded, kubeconfig
-from tests.support.tls_api import Asked, Reply, api_server, only, unauthorized, version
+from tests.support.tls_api import Asked, Reply, api_server, connect_proxy, only, unauthorized, version
 from tests.unit.cluster.asking import CA, SERVER, VERSION, ask, ask_on, config, plugin
 
 from aiconform.cluster import login, plugin_process
@@ -355,6 +356,20 @@ def test_a_plugin_that_asks_a_person_has_the_terminal(tmp_path: Path) -> None:
             assert process.stdout is not None
             assert process.stdout.read().strip() == b"200", shown
         os.close(ours)
+
+
+def test_no_library_logs_a_credential_at_any_level(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    pair = CA.client("of-a-plugin")
+    status = {"clientCertificateData": pair.certificate.decode(), "clientKeyData": pair.key.decode()}
+    secrets = [b"a-plugins-token/+", b"a-proxys-word/+", pair.key]
+    with api_server(SERVER, only("Bearer another"), clients=CA) as server, connect_proxy() as proxy:
+        user = plugin(tmp_path, gives(token="a-plugins-token/+", **status))
+        through = f"http://us:a-proxys-word%2F%2B@127.0.0.1:{proxy.port}"
+        assert ask(config(tmp_path, server, user, **{"proxy-url": through})).status == 401
+    assert len(proxy.asked) == 1
+    assert caplog.records, "the libraries do log"
+    assert leaks.found_in("".join(map(repr, caplog.records)).encode() + caplog.text.encode(), secrets) == []
 
 
 def test_two_connections_do_not_share_what_their_plugins_gave(tmp_path: Path) -> None:
