@@ -3,6 +3,7 @@
 #   make test    linters and all tests
 #   make trust   every answer of the recorded runs replaced by something wrong: none may leave a pass
 #   make mutants a cluster broken in every way we know: every probe must notice (an hour or two)
+#   make faults  every kind of fault at every request of a run, and signals at every write, on a real API server
 #   make soak    every check alone, twice, and all in shuffled orders: always the same verdicts
 #   make bench   figures beside their targets
 #   make lint    linters alone
@@ -13,7 +14,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test trust mutants soak bench lint setup clean
+.PHONY: demo test trust mutants faults soak bench lint setup clean
 
 demo: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install
@@ -29,6 +30,10 @@ trust: $(STAMP)
 mutants: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install
 	@$(PY) tools/mutants.py $(MUTANTS)
+
+faults: $(STAMP)
+	@$(PY) -m aiconform.local.prerequisites --install
+	@$(PY) tools/faults.py $(FAULTS)
 
 soak: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install

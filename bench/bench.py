@@ -193,7 +193,7 @@ def build_figure() -> Figure:
     with tempfile.TemporaryDirectory() as scratch:
         environment = {**os.environ, "XDG_CACHE_HOME": f"{scratch}/cache", "GOCACHE": f"{scratch}/go"}
         begun = time.monotonic()
-        subprocess.run([sys.executable, "-m", "aiconform.local.build", *CORE], check=True, env=environment)
+        subprocess.run([sys.executable, "-m", "aiconform.local.prebuild", *CORE], check=True, env=environment)
         return Figure("core programs from nothing", (time.monotonic() - begun) / 60, 12, "min")
 
 

@@ -12,7 +12,7 @@ from aiconform.errors import AiconformError
 from aiconform.evidence.documents import Verdicts
 from aiconform.evidence.reader import open_bundle
 from aiconform.local import Cluster
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 
 def run(cluster: Cluster, requirements: Iterable[str], *, limit_s: float) -> Verdicts:

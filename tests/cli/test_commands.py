@@ -63,7 +63,11 @@ def whole(capsys: Streams, tmp_path: Path, *args: str) -> str:
         ("error-image-role", ["images", "--image", "prob=ubuntu:22.04"]),
         ("catalog", ["catalog"]),
         ("catalog-136", ["catalog", "--release", "1.36"]),
+        ("catalog-137", ["catalog", "--release", "1.37"]),
         ("catalog-one", ["catalog", "cluster_autoscaling"]),
+        ("catalog-diff", ["catalog", "diff", "1.35", "1.37"]),
+        ("help-catalog-diff", ["catalog", "diff", "--help"]),
+        ("error-diff-release", ["catalog", "diff", "1.35", "1.12"]),
         ("error-command", ["verfy"]),
         ("error-requirement", ["run", "gang_schedulin"]),
         ("error-release", ["run", "--release", "1.12"]),
@@ -74,6 +78,8 @@ def whole(capsys: Streams, tmp_path: Path, *args: str) -> str:
         ("error-no-kubeconfig", ["run", "--kubeconfig", "absent"]),
         ("error-no-bundle", ["verify", "absent"]),
         ("error-empty-bundle", ["verify", "."]),
+        ("error-cleanup-run", ["cleanup", "--run", "production"]),
+        ("error-cleanup-journal", ["cleanup", "--journal", "absent"]),
         ("error-format", ["report", ".", "--format", "pdf"]),
     ],
 )
@@ -216,6 +222,18 @@ def test_catalog_as_json_holds_the_facts(capsys: Streams) -> None:
     code, out, _ = screen(capsys, "catalog", "--format", "json")
     assert code == 0
     assert {item["id"] for item in json.loads(out)} >= {"dra_support", "gang_scheduling"}
+
+
+def test_catalog_diff_as_json_holds_what_differs(capsys: Streams) -> None:
+    code, out, _ = screen(capsys, "catalog", "diff", "1.33", "1.34", "--format", "json")
+    assert code == 0
+    assert json.loads(out)["levels"] == [{"id": "dra_support", "old": "SHOULD", "new": "MUST"}]
+
+
+def test_options_of_catalog_diff_have_environment_variables(capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AICONFORM_CATALOG_DIFF_FORM", "json")
+    code, out, _ = screen(capsys, "catalog", "diff", "1.35", "1.36")
+    assert (code, json.loads(out)["new"]) == (0, "1.36")
 
 
 @pytest.mark.parametrize(

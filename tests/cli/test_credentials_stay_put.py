@@ -123,6 +123,8 @@ class Gossip:
             return status, headers, json.dumps({**json.loads(body), "message": self.echo}).encode()
         if asked.method == "POST":
             made = json.loads(asked.body)
+            if path.startswith("/apis/authorization.k8s.io/"):
+                return self._json({**made, "status": {"allowed": True, "reason": self.echo}}, 201)
             made["metadata"] |= {"uid": "u-1", "resourceVersion": "7"}
             self.objects[f"{path}/{made['metadata']['name']}"] = made
             return self._json(made, 201)

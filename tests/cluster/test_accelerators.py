@@ -12,7 +12,7 @@ import pytest
 
 from aiconform.errors import LocalClusterError
 from aiconform.local import Cluster, down, up
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 pytestmark = pytest.mark.cluster
 

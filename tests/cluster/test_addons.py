@@ -10,7 +10,7 @@ from aiconform.local.addons import imports, installation
 from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.arrivals import Arrivals
 from aiconform.local.addons.registry import ADDONS
-from aiconform.local.images import IMAGES, ensure_images
+from aiconform.local.images.table import IMAGES, ensure_images
 from aiconform.progress import Silent
 
 pytestmark = pytest.mark.cluster

@@ -19,7 +19,7 @@ from tests.mutants.secure_accelerator_access import NODE, RUNTIME_CONFIG, SETTIN
 from aiconform.evidence.documents import CheckVerdict, Verdicts
 from aiconform.evidence.reader import open_bundle
 from aiconform.local import Cluster
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 pytestmark = pytest.mark.cluster
 

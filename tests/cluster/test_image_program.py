@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import build, cache, image_program
+from aiconform.local import cache
+from aiconform.local.images import image_program
+from aiconform.local.programs import build
 from aiconform.progress import Silent
 
 PROGRAM = b"#!/bin/sh\necho 1.35.2\n"

@@ -27,7 +27,7 @@ from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp, RawAnswer, RawRequest
 from aiconform.errors import UnreachableError
 from aiconform.local import Cluster
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 from aiconform.local.parts import kubectl
 
 pytestmark = pytest.mark.cluster

@@ -10,8 +10,9 @@ import pytest
 from tests.cluster.test_local_faults import guardians, left_over, wait_until_gone
 
 from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import cgroups, down, nodes, status, up
+from aiconform.local import down, nodes, status, up
 from aiconform.local.inspection import pids_of
+from aiconform.local.node import cgroups
 from aiconform.local.profiles import NodeSpec
 from aiconform.local.state import Home
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import cgroups, down, status, up
+from aiconform.local import down, status, up
 from aiconform.local.logs import kept
+from aiconform.local.node import cgroups
 from aiconform.local.state import Home
 
 pytestmark = pytest.mark.cluster

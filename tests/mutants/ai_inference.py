@@ -15,7 +15,7 @@ from tests.mutants.contract import Break, Kill, Mutant
 
 from aiconform.local import Cluster
 from aiconform.local.addons.envoy_gateway import CLASS, NAME, NAMESPACE, PROXY
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 LISTEN, NOBODY = 18080, 18081
 PROGRAM = Path(__file__).parent / "programs" / "between.py"

@@ -47,6 +47,7 @@ class Mutant:
         what: how it is broken, for the table: ``the scheduler of Volcano is stopped``.
         broken: breaks the cluster on entry and repairs it on exit, so that the next mutant starts from a good one.
         kills: probe id to how it must end. Other probes may end as they will, but not pass where they are listed.
+        told: words that the check, which must pass all the same, must have stated; no probe is killed by that.
         withheld: words in the reason for which the whole check must not be run at all; no probe is killed by that.
         profile: of the local cluster that is broken.
         fresh: whether it needs a cluster of its own because it cannot be repaired.
@@ -56,6 +57,7 @@ class Mutant:
     what: str
     broken: Break
     kills: Mapping[str, Kill] = field(default_factory=dict)
+    told: str = ""
     withheld: str = ""
     profile: str = "default"
     fresh: bool = False
@@ -66,6 +68,9 @@ class Mutant:
         wrong: list[str] = []
         if self.withheld and (check.outcome != "not run" or self.withheld not in check.reason):
             wrong.append(f"{check.outcome}: {check.reason} (expected not run: {self.withheld})")
+        stated = [seen.observed for probe in check.probes for seen in probe.observations]
+        if self.told and (check.outcome != "passed" or not any(self.told in text for text in stated)):
+            wrong.append(f"{check.outcome}: {check.reason} (expected passed, and told: {self.told})")
         for name, kill in self.kills.items():
             probe = ended.get(name)
             if probe is None:

@@ -82,7 +82,7 @@ MUTANTS = (
         "dra_support",
         "the runtime leaves the claimed device out of the container",
         lambda cluster: runtime(cluster, "gpu-0", _NO_DEVICE),
-        {"claim_allocated": Kill("failed", "")},
+        {"claim_allocated": Kill("failed", "only the claiming container has: nothing")},
     ),
     Mutant(
         "dra_support",

@@ -16,7 +16,7 @@ from tests.mutants.nodes import binds_anyway, meanwhile
 from aiconform.local import Cluster
 from aiconform.local.addons import kueue, volcano
 from aiconform.local.api import Api
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 NODE, RESOURCE = "gpu-1", "nvidia.com/gpu"
 VOLCANO, KUEUE = volcano.NAMESPACE, kueue.NAMESPACE
@@ -161,25 +161,34 @@ def without_binding(cluster: Cluster) -> AbstractContextManager[None]:
     return patched(cluster, {"rules": rules}, f"clusterrole/{SCHEDULER}")
 
 
+@contextmanager
+def all_stopped(cluster: Cluster) -> Iterator[None]:
+    """No system is left."""
+    with scaled_to_zero(cluster, VOLCANO, SCHEDULER), scaled_to_zero(cluster, KUEUE, MANAGER):
+        yield
+
+
 def _mutant(what: str, broken: Callable[[Cluster], AbstractContextManager[object]], **kills: Kill) -> Mutant:
     return Mutant("gang_scheduling", what, broken, kills)
 
 
 MUTANTS = (
-    _mutant(
-        "Volcano's scheduler is stopped",
-        partial(scaled_to_zero, namespace=VOLCANO, deployment=SCHEDULER),
-        together=Kill("failed", "not ready: volcano-system/volcano-scheduler"),
-    ),
-    _mutant(
-        "Volcano's webhooks are stopped",
+    Mutant(
+        "gang_scheduling",
+        "Volcano's webhooks are stopped, Kueue works",
         partial(scaled_to_zero, namespace=VOLCANO, deployment="volcano-admission"),
-        together=Kill("failed", "not ready: volcano-system/volcano-admission"),
+        told="set aside: Volcano v1.14.1: not ready: volcano-system/volcano-admission",
+    ),
+    Mutant(
+        "gang_scheduling",
+        "Kueue is stopped, Volcano works",
+        partial(scaled_to_zero, namespace=KUEUE, deployment=MANAGER),
+        told="not ready: kueue-system/kueue-controller-manager",
     ),
     _mutant(
-        "Kueue is stopped",
-        partial(scaled_to_zero, namespace=KUEUE, deployment=MANAGER),
-        together=Kill("failed", "not ready: kueue-system/kueue-controller-manager"),
+        "Volcano's scheduler and Kueue are stopped",
+        all_stopped,
+        together=Kill("failed", "not ready: volcano-system/volcano-scheduler"),
     ),
     _mutant(
         "Volcano's scheduler may not bind pods",

@@ -19,7 +19,7 @@ from aiconform.local import Cluster
 from aiconform.local.addons import prometheus_adapter
 from aiconform.local.addons.prometheus import NAMESPACE
 from aiconform.local.api import Api, ApiError
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 CHECK = "pod_autoscaling"
 NODE = "gpu-0"

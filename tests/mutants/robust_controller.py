@@ -213,7 +213,7 @@ MUTANTS = (
         CHECK,
         "the operator's webhook cannot be reached",
         unreachable,
-        {"reconciled": Kill("undecided", "failed calling webhook")},
+        {"reconciled": Kill("failed", "own webhook vraycluster.kb.io cannot be called")},
     ),
     Mutant(
         CHECK,

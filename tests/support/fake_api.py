@@ -18,13 +18,24 @@ _KINDS = {
     "namespaces": ("v1", "Namespace"),
     "nodes": ("v1", "Node"),
     "serviceaccounts": ("v1", "ServiceAccount"),
+    "jobs": ("batch/v1", "Job"),
+    "resourcequotas": ("v1", "ResourceQuota"),
+    "configmaps": ("v1", "ConfigMap"),
+    "clusterqueues": ("kueue.x-k8s.io/v1beta2", "ClusterQueue"),
+    "resourceflavors": ("kueue.x-k8s.io/v1beta2", "ResourceFlavor"),
+    "topologies": ("kueue.x-k8s.io/v1beta2", "Topology"),
+    "apiservices": ("apiregistration.k8s.io/v1", "APIService"),
 }
+_SPACES = "/api/v1"
+_DISCOVERED = ("pods", "configmaps", "jobs")
 
 
 class FakeApi:
     """Stands in for :class:`aiconform.cluster.http.ClusterHttp`.
 
-    ``on_create`` is called with every created object and may change it. ``wrong`` may replace any answer.
+    ``on_create`` is called with every created object and may change it. ``wrong`` may replace any answer. ``refused``
+    answers requests of a method, and nothing of what they ask is done. Objects in ``stuck`` stay when they are deleted;
+    those with finalizers stay too, and so does a namespace that has one in it.
     """
 
     def __init__(self) -> None:
@@ -33,6 +44,8 @@ class FakeApi:
         self.on_create: Callable[[Obj], None] = lambda _: None
         self.wrong: Wrong = lambda _request, answer: answer
         self.stuck: set[str] = set()
+        self.page = 0
+        self.refused: dict[str, RawAnswer] = {}
         self._version = 100
         self._changed = asyncio.Condition()
         self._events: list[tuple[int, str, Obj]] = []
@@ -41,6 +54,8 @@ class FakeApi:
         """Answer a request."""
         await asyncio.sleep(0)
         self.requests.append(request)
+        if request.method in self.refused:
+            return self.refused[request.method]
         return self.wrong(request, await self._answer(request))
 
     @asynccontextmanager
@@ -62,6 +77,9 @@ class FakeApi:
         if request.method == "POST":
             obj = json.loads(request.body or b"")
             path = f"{request.path}/{obj['metadata']['name']}"
+            if path in self.objects:
+                return _status(409, "AlreadyExists", "it exists")
+            obj["metadata"].setdefault("creationTimestamp", "2026-11-26T10:00:00Z")
             obj["metadata"]["uid"] = f"uid-of-{obj['metadata']['name']}"
             self.on_create(obj)
             await self._put(path, obj, "ADDED")
@@ -70,15 +88,25 @@ class FakeApi:
             return await self._delete(request)
         if request.method == "PATCH":
             return await self._patch(request)
+        if request.path in ("/api", "/apis"):
+            return _json(200, _discovery(request.path))
         plural = request.path.rsplit("/", 1)[-1]
         if plural in _KINDS:
-            api_version, kind = _KINDS[plural]
-            items = self.selected(request)
-            meta = {"resourceVersion": str(self._version)}
-            return _json(200, {"kind": f"{kind}List", "apiVersion": api_version, "metadata": meta, "items": items})
+            return self._list(request, *_KINDS[plural])
         if request.path in self.objects:
             return _json(200, self.objects[request.path])
         return not_found(request.path.rsplit("/", 1)[-1])
+
+    def _list(self, request: RawRequest, api_version: str, kind: str) -> RawAnswer:
+        query = dict(request.query)
+        items = self.selected(request)
+        first = int(query.get("continue", "from-0").removeprefix("from-"))
+        last = first + (self.page or int(query.get("limit") or len(items)))
+        meta = {"resourceVersion": str(self._version)}
+        if last < len(items):
+            meta["continue"] = f"from-{last}"
+        page = items[first:last]
+        return _json(200, {"kind": f"{kind}List", "apiVersion": api_version, "metadata": meta, "items": page})
 
     async def _patch(self, request: RawRequest) -> RawAnswer:
         obj, change = self.objects.get(request.path), json.loads(request.body or b"{}")
@@ -98,9 +126,20 @@ class FakeApi:
             return _json(
                 409, {"kind": "Status", "apiVersion": "v1", "reason": "Conflict", "message": "uid", "code": 409}
             )
-        if request.path not in self.stuck:
-            await self._put(request.path, self.objects.pop(request.path), "DELETED")
+        if not await self._gone(request.path):
+            await self._put(request.path, self.objects[request.path], "MODIFIED")
         return _json(200, {"kind": "Status", "apiVersion": "v1", "status": "Success"})
+
+    async def _gone(self, path: str) -> bool:
+        """Delete an object, and what is in it first; False where something holds it."""
+        inside = [other for other in self.objects if path.startswith(_SPACES) and f"{path[len(_SPACES) :]}/" in other]
+        gone = [await self._gone(other) for other in inside]
+        meta = self.objects[path]["metadata"]
+        meta["deletionTimestamp"] = "2026-11-26T12:00:00Z"
+        if path in self.stuck or meta.get("finalizers") or not all(gone):
+            return False
+        await self._put(path, self.objects.pop(path), "DELETED")
+        return True
 
     async def _put(self, path: str, obj: Obj, event: str) -> None:
         self._version += 1
@@ -113,10 +152,11 @@ class FakeApi:
 
     def selected(self, request: RawRequest) -> list[Obj]:
         """The objects that a list or watch asks for."""
+        kind = _KINDS[request.path.rsplit("/", 1)[-1]][1]
         return [
             obj
             for path, obj in sorted(self.objects.items())
-            if path.startswith(f"{request.path}/") and _fits(request, obj)
+            if path.startswith(f"{request.path}/") and obj["kind"] == kind and _fits(request, obj)
         ]
 
     async def event_after(self, request: RawRequest, version: int) -> tuple[int, bytes]:
@@ -151,8 +191,30 @@ def _fits(request: RawRequest, obj: Obj) -> bool:
     if name and obj["metadata"]["name"] != name:
         return False
     labels = obj["metadata"].get("labels", {})
-    wanted = [pair.split("=") for pair in query.get("labelSelector", "").split(",") if "=" in pair]
-    return all(labels.get(key) == value for key, value in wanted)
+    wanted = [pair.partition("=") for pair in query.get("labelSelector", "").split(",") if pair]
+    return all(labels.get(key) == value if sign else key in labels for key, sign, value in wanted)
+
+
+def _discovery(path: str) -> Obj:
+    """The kinds in namespaces, as aggregated discovery tells them."""
+    groups: dict[str, list[Obj]] = {}
+    for plural in _DISCOVERED:
+        api_version, kind = _KINDS[plural]
+        group, _, version = api_version.rpartition("/")
+        resource = {
+            "resource": plural,
+            "scope": "Namespaced",
+            "verbs": ["delete", "list"],
+            "responseKind": {"group": group, "version": version, "kind": kind},
+        }
+        if bool(group) == (path == "/apis"):
+            groups.setdefault(group, [{"version": version, "resources": []}])[0]["resources"].append(resource)
+    items = [{"metadata": {"name": name}, "versions": versions} for name, versions in groups.items()]
+    return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": items}
+
+
+def _status(code: int, reason: str, message: str) -> RawAnswer:
+    return _json(code, {"kind": "Status", "apiVersion": "v1", "reason": reason, "message": message, "code": code})
 
 
 def _json(status: int, body: Obj) -> RawAnswer:

@@ -7,10 +7,20 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from aiconform.catalog.releases import DESCRIPTIONS, LEVELS, Level
+from aiconform.catalog.releases import CONDITIONS, DESCRIPTIONS, FORM_SHA256, LEVELS, Condition, Level
 from aiconform.errors import UsageError
 
-__all__ = ["CATEGORIES", "Level", "Requirement", "digest", "get", "releases", "requirements"]
+__all__ = [
+    "CATEGORIES",
+    "Level",
+    "Requirement",
+    "digest",
+    "form_digest",
+    "form_known",
+    "get",
+    "releases",
+    "requirements",
+]
 
 CATEGORIES = ("accelerators", "networking", "schedulingOrchestration", "observability", "security", "operator")
 """The form's categories, in its order."""
@@ -18,7 +28,12 @@ CATEGORIES = ("accelerators", "networking", "schedulingOrchestration", "observab
 
 @dataclass(frozen=True)
 class Requirement:
-    """A requirement as one release has it."""
+    """A requirement as one release has it.
+
+    Attributes:
+        condition: when it is asked at all, by its own wording; empty: always.
+        why_na: what shows that the condition is false, for which alone ``n/a`` is an answer; empty: it never is one.
+    """
 
     id: str
     title: str
@@ -26,6 +41,8 @@ class Requirement:
     level: Level
     kar: str
     asks: str
+    condition: str = ""
+    why_na: str = ""
 
 
 def releases() -> tuple[str, ...]:
@@ -41,7 +58,7 @@ def requirements(release: str) -> tuple[Requirement, ...]:
     """
     if release not in LEVELS:
         raise UsageError(f"unknown release {release!r}", hint=f"known releases: {', '.join(releases())}")
-    found = [_requirement(name, level) for name, level in LEVELS[release].items()]
+    found = [_requirement(release, name, level) for name, level in LEVELS[release].items()]
     return tuple(sorted(found, key=lambda requirement: CATEGORIES.index(requirement.category)))
 
 
@@ -56,7 +73,7 @@ def get(release: str, name: str) -> Requirement:
         return known[name]
     elsewhere = [other for other in releases() if name in LEVELS[other]]
     if elsewhere:
-        hint = f"release {' and '.join(elsewhere)} asks it; choose one with --release"
+        hint = f"of release {', '.join(elsewhere)}; choose one with --release"
     else:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "aiconform catalog lists them"
@@ -69,6 +86,43 @@ def digest() -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def _requirement(name: str, level: Level) -> Requirement:
-    about = DESCRIPTIONS[name]
-    return Requirement(name, about.title, about.category, level, about.kar, about.asks)
+def form_known(release: str) -> bool:
+    """Whether :func:`form_digest` knows a release's official form."""
+    return release in FORM_SHA256
+
+
+def form_digest(release: str) -> str:
+    """SHA-256 of a release's official form, to know a user's template by.
+
+    Raises:
+        UsageError: the release is not known, or its form was not at hand when this version was made.
+    """
+    requirements(release)
+    if not form_known(release):
+        raise UsageError(
+            f"the official form of {release} is not known to this version",
+            details=["its ids, categories and levels are; a template of it cannot be told from an edited one"],
+            hint="compare the template with docs/ in cncf/k8s-ai-conformance yourself",
+        )
+    return FORM_SHA256[release]
+
+
+def _requirement(release: str, name: str, level: Level) -> Requirement:
+    about, condition = DESCRIPTIONS[name], _condition(release, name)
+    return Requirement(
+        name,
+        about.title,
+        about.category,
+        level,
+        about.kar,
+        about.asks,
+        condition.holds_if if condition else "",
+        condition.why_na if condition else "",
+    )
+
+
+def _condition(release: str, name: str) -> Condition | None:
+    """The newest wording that is not newer than the release."""
+    order = releases()
+    worded = [one for one in CONDITIONS.get(name, ()) if order.index(one.since) <= order.index(release)]
+    return max(worded, key=lambda one: order.index(one.since), default=None)

@@ -3,6 +3,9 @@
 Sources: the checklists of cncf/k8s-ai-conformance (``docs/AIConformance-<release>.yaml``) for ids, categories and
 levels; kubernetes-sigs/ai-conformance for the numbers of the requirements (KAR). The forms' own words are never kept
 here: they come from the user's template.
+
+The form of 1.37 was not at hand when this was written, only a listing of its ids, categories and levels; so there is no
+digest to know it by, and its conditions are taken to be those of 1.36.
 """
 
 from __future__ import annotations
@@ -123,6 +126,66 @@ DESCRIPTIONS: Final[dict[str, Description]] = {
     ),
 }
 
+
+@dataclass(frozen=True)
+class Condition:
+    """What a requirement depends on by its own wording.
+
+    Attributes:
+        holds_if: when the requirement is asked at all. A cluster of which this is false is ``n/a``, for that reason
+            alone: that a platform does not support something is not one.
+        why_na: how the reason is shown to be true, in words for the notes of a form.
+        since: the first release worded so; later ones are, until a later entry of the same requirement.
+    """
+
+    holds_if: str
+    why_na: str
+    since: str = "1.33"
+
+
+CONDITIONS: Final[dict[str, tuple[Condition, ...]]] = {
+    "gpu_sharing": (
+        Condition(
+            "some accelerator of the cluster can be shared statically",
+            "name the accelerators, and that none of them can be divided or shared",
+            "1.35",
+        ),
+    ),
+    "virtualized_accelerator": (
+        Condition(
+            "some accelerator of the cluster can be a virtual one",
+            "name the accelerators, and that none is or can be made virtual",
+            "1.35",
+        ),
+    ),
+    "high_performance_networking": (
+        Condition(
+            "workloads need faster communication between pods than the cluster's own network gives",
+            "say which workloads the platform is for, and that none of them needs it",
+            "1.36",
+        ),
+    ),
+    "cluster_autoscaling": (
+        Condition(
+            "the platform comes with an autoscaler of nodes, or with something that does the same",
+            "say that none is part of the platform, and how nodes are added",
+        ),
+    ),
+    "pod_autoscaling": (
+        Condition(
+            "the platform supports the HorizontalPodAutoscaler",
+            "show that autoscaling/v2 is not served",
+        ),
+    ),
+    "accelerator_metrics": (
+        Condition(
+            "the platform supports accelerators of some type",
+            "say that the platform supports none",
+        ),
+    ),
+}
+"""Requirements that are asked under a condition; all others are asked of every cluster."""
+
 _MUST: Level = "MUST"
 _SHOULD: Level = "SHOULD"
 
@@ -146,12 +209,14 @@ _SINCE_136: dict[str, Level] = {
     "high_performance_networking": _SHOULD,
     "disaggregated_inference": _SHOULD,
 }
+_SINCE_137: dict[str, Level] = {"workload_sandboxing": _SHOULD}
 
 LEVELS: Final[dict[str, dict[str, Level]]] = {
     "1.33": {"dra_support": _SHOULD, **_SINCE_133},
     "1.34": {"dra_support": _MUST, **_SINCE_133},
     "1.35": {"dra_support": _MUST, **_SINCE_135, **_SINCE_133},
     "1.36": {**_SINCE_135, **_SINCE_136, **_SINCE_133},
+    "1.37": {**_SINCE_135, **_SINCE_136, **_SINCE_133, **_SINCE_137},
 }
 
 FORM_SHA256: Final[dict[str, str]] = {
@@ -160,4 +225,4 @@ FORM_SHA256: Final[dict[str, str]] = {
     "1.35": "cf87915a9bcf977bb9c61298bc60afa0f062d1c3aad0a2d3dcefcdf1fa644693",
     "1.36": "43d8b708956c69f8a87a426c8c883e0e845588db173d94d707209397dad06170",
 }
-"""Digests of the official forms, by which a user's template is recognised."""
+"""Digests of the official forms, by which a user's template is recognised; that of 1.37 is not known."""

@@ -14,14 +14,21 @@ from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
     "accelerator_metrics",
-    needs=(needs.accelerator("a node with an accelerator"),),
-    holds=needs.holds(lambda _: True),
+    needs=(needs.accelerator("a node with an accelerator", by_hand=metrics_exporters.BY_HAND, claims=True),),
+    holds=needs.holds(lambda _: True, claims=True),
     limits=(
         "Exporters are found by the labels that their charts set, and asked through the API server's proxy.",
-        "Devices that DRA alone offers, and parts of devices (MIG), are not compared.",
+        "Parts of devices (MIG) are not compared.",
         "The load is a kernel of ours that spins; what metrics show of a model's work is not looked at.",
         "Temperature, power and interconnect may be absent; whether they follow the load is not looked at.",
     ),
+    rights=(
+        "create delete get list watch pods",
+        "get pods/log pods/proxy services/proxy",
+        "list services",
+        "list prometheuses.monitoring.coreos.com servicemonitors.monitoring.coreos.com",
+    ),
+    usual_s=16,
 )
 
 

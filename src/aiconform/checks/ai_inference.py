@@ -10,9 +10,19 @@ CHECK = Check(
     "ai_inference",
     needs=(needs.api(gateway.API),),
     limits=(
-        "One GatewayClass is tried: by name the first that is accepted and not a mesh's.",
+        "One GatewayClass is tried: by name the first that is accepted and not a mesh's, or the one asked for.",
         "Requests are plain HTTP, sent by a pod to the Gateway's address; the way there from outside is not tried.",
     ),
+    headline="asked {asked}, measured {measured}",
+    rights=(
+        "create delete list watch pods services deployments.apps",
+        "get pods/log",
+        "create delete list watch gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io",
+        "get patch httproutes.gateway.networking.k8s.io",
+        "get list watch gatewayclasses.gateway.networking.k8s.io",
+        "get customresourcedefinitions.apiextensions.k8s.io=gatewayclasses.gateway.networking.k8s.io",
+    ),
+    usual_s=41,
 )
 
 
@@ -25,7 +35,7 @@ async def class_accepted(ctx: Context) -> None:
     "a Gateway of that class is programmed and has an address",
     fails_if="its controller does not accept or program it",
     after=class_accepted,
-    timeout_s=240,
+    timeout_s=600,
 )
 async def programmed(ctx: Context) -> None:
     ctx.memo["gateway"] = await gateway.create(ctx, "gateway", ctx.memo["class"])
@@ -35,7 +45,7 @@ async def programmed(ctx: Context) -> None:
     "a route is resolved, and its backend answers /predict at the Gateway's address",
     fails_if="a condition of its current generation is not True, or another answer comes than 200 from that backend",
     after=programmed,
-    timeout_s=300,
+    timeout_s=1200,
 )
 async def routed(ctx: Context) -> None:
     scene = ctx.memo["scene"] = await traffic.scene(ctx, ctx.memo["gateway"])
@@ -48,6 +58,7 @@ async def routed(ctx: Context) -> None:
     "what no route is for is answered 404 by the Gateway",
     fails_if="another path or an unknown host gets another answer than 404, or one from a backend",
     control=routed,
+    timeout_s=1200,
 )
 async def unmatched(ctx: Context) -> None:
     scene = ctx.memo["scene"]
@@ -68,6 +79,7 @@ async def unmatched(ctx: Context) -> None:
     "traffic is split 80/20 between two backends",
     fails_if="a request is not answered by one of them, or the shares are more than 4 sigma off",
     after=routed,
+    timeout_s=1200,
 )
 async def split(ctx: Context) -> None:
     scene = ctx.memo["scene"]
@@ -81,7 +93,7 @@ async def split(ctx: Context) -> None:
     "the header x-model chooses the backend, every time",
     fails_if="a request with the header's value goes elsewhere, or one with another value or without it does not",
     after=routed,
-    timeout_s=420,
+    timeout_s=1200,
 )
 async def by_header(ctx: Context) -> None:
     scene = ctx.memo["scene"]
@@ -102,6 +114,7 @@ async def by_header(ctx: Context) -> None:
     "an OpenAI-shaped POST is forwarded as it was sent",
     fails_if="its method, path, host, headers or body arrive changed, or at another backend",
     after=routed,
+    timeout_s=1200,
 )
 async def forwarded(ctx: Context) -> None:
     scene = ctx.memo["scene"]
@@ -116,7 +129,7 @@ async def forwarded(ctx: Context) -> None:
     "weights changed to 0/100 are followed",
     fails_if="a backend of weight 0 still gets requests",
     after=split,
-    timeout_s=300,
+    timeout_s=1200,
 )
 async def reweighted(ctx: Context) -> None:
     scene, (route, host) = ctx.memo["scene"], ctx.memo["split"]
@@ -137,6 +150,7 @@ async def reweighted(ctx: Context) -> None:
     "a route to a Service that does not exist is not resolved, and answers an error",
     fails_if="ResolvedRefs is not False for that reason, or its requests are answered, by whatever backend",
     control=routed,
+    timeout_s=1200,
 )
 async def unresolved(ctx: Context) -> None:
     scene = ctx.memo["scene"]
@@ -150,7 +164,7 @@ async def unresolved(ctx: Context) -> None:
     "a deleted route is answered 404 again",
     fails_if="its host still gets another answer",
     after=routed,
-    timeout_s=300,
+    timeout_s=1200,
 )
 async def deleted(ctx: Context) -> None:
     scene = ctx.memo["scene"]

@@ -12,6 +12,15 @@ CHECK = Check(
         "Discovery by ServiceMonitor is tried; PodMonitors, annotations and other monitoring systems are not.",
         "The service is a small one of our own that answers and counts like an inference server; it runs no model.",
     ),
+    headline="{requests counted} requests counted",
+    rights=(
+        "create delete list watch pods services deployments.apps",
+        "get namespaces pods/log pods/proxy services/proxy",
+        "patch deployments.apps",
+        "create delete list watch servicemonitors.monitoring.coreos.com",
+        "list prometheuses.monitoring.coreos.com",
+    ),
+    usual_s=69,
 )
 
 

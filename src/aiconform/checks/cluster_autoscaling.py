@@ -11,8 +11,17 @@ CHECK = Check(
     holds=nodepools.held,
     limits=(
         "One pool is looked at, and one step up and down; the maximum is not reached.",
+        "The bounds of a pool that is known by a label alone are not known: one of fixed size fails, as no node comes.",
         "Accelerators are asked for as extended resources; DRA claims that bring nodes are not looked at.",
     ),
+    headline="{autoscaler}: pending to Ready {pending to node Ready with accelerators}",
+    rights=(
+        "create delete get list watch pods",
+        "get pods/log",
+        "list watch nodes",
+        "list events.events.k8s.io",
+    ),
+    usual_s=107,
 )
 
 

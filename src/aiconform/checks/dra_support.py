@@ -10,6 +10,14 @@ CHECK = Check(
     needs=(needs.api("resource.k8s.io/v1"),),
     holds=needs.holds_dra,
     limits=("One driver's devices are claimed; other drivers on the cluster are not looked at.",),
+    headline="given {first} and {second}",
+    rights=(
+        "create delete get list watch pods",
+        "get pods/log",
+        "create delete get list watch resourceclaims.resource.k8s.io",
+        "create delete list watch resourceclaimtemplates.resource.k8s.io",
+    ),
+    usual_s=41,
 )
 
 

@@ -1,4 +1,4 @@
-"""A group of pods starts as one or not at all: every gang scheduling system that is found is tried (KAR-0053)."""
+"""A group of pods starts as one or not at all, by every gang scheduling system that runs (KAR-0053)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,21 @@ CHECK = Check(
     holds=gangs.holds,
     limits=(
         "Volcano and Kueue (by topology-aware scheduling, from v0.15) are known; other systems are not tried.",
+        "A system whose kinds are served and whose controllers do not run is set aside, as long as another runs.",
         "Groups are placed on one node, which they fill while they are tried.",
     ),
+    headline="all or none by {tried}",
+    rights=(
+        "create delete list watch pods",
+        "list deployments.apps",
+        "create delete get list watch jobs.batch jobs.batch.volcano.sh",
+        "get list watch podgroups.scheduling.volcano.sh",
+        "create delete list watch clusterqueues.kueue.x-k8s.io localqueues.kueue.x-k8s.io",
+        "create delete list watch resourceflavors.kueue.x-k8s.io topologies.kueue.x-k8s.io",
+        "list watch workloads.kueue.x-k8s.io",
+        "?list events",
+    ),
+    usual_s=91,
 )
 
 

@@ -7,9 +7,24 @@ from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
     "gpu_sharing",
-    needs=(needs.accelerator("a node whose devices are shared (time-slicing, MPS)", needs.shared),),
+    needs=(
+        needs.accelerator(
+            "a node whose devices are shared (time-slicing, MPS)",
+            needs.shared,
+            by_hand="the shares that a node offers, as many pods on it, and the same device's identity in each of them",
+        ),
+    ),
     holds=needs.holds(needs.shared),
-    limits=("How fairly the device's time is divided, and whether memory is kept apart, is not looked at.",),
+    limits=(
+        "How fairly the device's time is divided, and whether memory is kept apart, is not looked at.",
+        "Shares are asked for as extended resources; shares by DRA, and parts of devices (MIG), are not examined.",
+    ),
+    headline="each device offered {replicas} times ({strategy})",
+    rights=(
+        "create delete list watch pods",
+        "get nodes pods/log",
+    ),
+    usual_s=32,
 )
 
 

@@ -11,10 +11,20 @@ CHECK = Check(
     holds=autoscale.holds,
     limits=(
         "The metric is the queue of a small server of our own, which is told its length; no model is served.",
-        "Both replicas go to one node, which needs two accelerators; replicas on several nodes are not tried.",
+        "Both replicas go to one node with two accelerators, or where there is none, to two nodes with one each.",
         "Replicas ask for accelerators by their device plugin; replicas with resource claims are not tried.",
         "How fast an autoscaler should be is not judged: only what it does in the end.",
     ),
+    rights=(
+        "create delete list watch pods services deployments.apps",
+        "create delete get list watch horizontalpodautoscalers.autoscaling",
+        "get deployments.apps namespaces pods/proxy services/proxy",
+        "create delete list watch servicemonitors.monitoring.coreos.com",
+        "list prometheuses.monitoring.coreos.com",
+        "list events.events.k8s.io",
+        "get pods/inference_queue_depth.custom.metrics.k8s.io",
+    ),
+    usual_s=159,
 )
 
 
@@ -24,10 +34,10 @@ CHECK = Check(
     timeout_s=540,
 )
 async def answered(ctx: Context) -> None:
-    workload, node = ctx.memo["queue"] = await autoscale_queue.service(ctx)
+    workload, site = ctx.memo["queue"] = await autoscale_queue.service(ctx)
     await autoscale_queue.known(ctx, workload)
     await autoscale_queue.answered(ctx, workload, told=7)
-    [pod] = await autoscale.running(ctx, workload, node, 1)
+    [pod] = await autoscale.running(ctx, workload, site, 1)
     await autoscale_queue.tell(ctx, [pod], 0)
     await autoscale_queue.answered(ctx, workload, told=0)
 

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from aiconform.checks._kit import operator
+from aiconform.checks._kit.operator_jobset import JOB_SET
 from aiconform.checks._kit.operator_kuberay import KUBERAY
+from aiconform.checks._kit.operator_kueue import KUEUE
+from aiconform.checks._kit.operator_volcano import VOLCANO
 from aiconform.engine import Check, Context
 
-KNOWN = (KUBERAY,)
+KNOWN = (KUBERAY, JOB_SET, KUEUE, VOLCANO)
 
 CHECK = Check(
     "robust_controller",
     needs=(operator.need(KNOWN),),
     limits=(
-        "One operator is tried, the first that is known (KubeRay); others on the cluster are not looked at.",
+        "One operator is tried: of KubeRay, JobSet, Kueue and Volcano the first that is there, or the one asked for.",
         "It is tried as it is installed: the check neither installs nor removes an operator.",
-        "The nodes that a task is computed on are Ray's: pods, which may share a node of the cluster.",
+        "Members that compute are pods, which may share a node of the cluster.",
     ),
+    headline="denied by {webhook}; task computed in {task}",
+    rights=(
+        "create delete get list watch pods rayclusters.ray.io rayjobs.ray.io",
+        "get list services",
+        "get pods/log",
+        "list deployments.apps",
+        "get customresourcedefinitions.apiextensions.k8s.io=rayclusters.ray.io",
+        "list validatingwebhookconfigurations.admissionregistration.k8s.io",
+    ),
+    usual_s=41,
 )
 
 
@@ -46,8 +59,8 @@ async def wrong_refused(ctx: Context) -> None:
 
 
 @CHECK.positive(
-    "it computes: a distributed task returns its result from more than one node",
-    fails_if="the result is wrong or missing, or came from one node alone",
+    "it computes: a distributed task returns its result from more than one member",
+    fails_if="the result is wrong or missing, or came from one member alone",
     after=reconciled,
     timeout_s=400,
 )
@@ -56,8 +69,8 @@ async def computes(ctx: Context) -> None:
 
 
 @CHECK.recovery(
-    "its head is replaced when it is deleted, and it computes again",
-    fails_if="no new head appears, or the worker does not join it",
+    "a part of it that is deleted is put right, and it computes again",
+    fails_if="nothing takes the place of its head, job, member or Workload, or the members do not compute",
     after=computes,
     timeout_s=500,
 )
@@ -66,8 +79,8 @@ async def head_replaced(ctx: Context) -> None:
 
 
 @CHECK.recovery(
-    "an object that the operator holds by a finalizer is let go once it is deleted",
-    fails_if="the operator does not hold it, or it stays",
+    "an object goes once it is deleted, also where the operator holds it by a finalizer",
+    fails_if="an operator that holds its objects does not, or it stays",
     after=installed,
 )
 async def finalized(ctx: Context) -> None:

@@ -7,20 +7,33 @@ from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
     "secure_accelerator_access",
-    needs=(needs.accelerator("a node with two or more exclusive accelerators", needs.several),),
-    holds=needs.holds(needs.several),
+    needs=(
+        needs.accelerator(
+            "a node with two or more exclusive accelerators",
+            needs.several,
+            by_hand="device nodes in a pod with a request, in one without, and in two that try each other's device",
+            claims=True,
+        ),
+    ),
+    holds=needs.holds(needs.several, claims=True),
     limits=(
         "Privileged containers and host paths are not tried: admission has to refuse those.",
         "One node is looked at, and of RuntimeClasses those that the vendor's own software makes, by their names.",
     ),
     # the attempts need the runtime's default capabilities (mknod), which the restricted standard drops
     pod_security="baseline",
+    headline="another's device: {other's device}",
+    rights=(
+        "create delete get list watch pods",
+        "get pods/log",
+    ),
+    usual_s=49,
 )
 
 
 @CHECK.positive("a container with a request sees exactly one device", fails_if="it sees none or more than one")
 async def granted(ctx: Context) -> None:
-    ctx.memo["held"] = await isolation.hold(ctx, devices.chosen(ctx, needs.several))
+    ctx.memo["held"] = await isolation.hold(ctx, isolation.place(ctx))
 
 
 @CHECK.negative(
@@ -30,7 +43,7 @@ async def granted(ctx: Context) -> None:
     timeout_s=300,
 )
 async def not_granted(ctx: Context) -> None:
-    await isolation.ask_without_request(ctx, devices.chosen(ctx, needs.several), ctx.memo["held"])
+    await isolation.ask_without_request(ctx, isolation.place(ctx), ctx.memo["held"])
 
 
 @CHECK.negative(
@@ -39,7 +52,7 @@ async def not_granted(ctx: Context) -> None:
     control=granted,
 )
 async def sibling(ctx: Context) -> None:
-    await isolation.siblings(ctx, devices.chosen(ctx, needs.several))
+    await isolation.siblings(ctx, isolation.place(ctx))
 
 
 @CHECK.negative(
@@ -48,7 +61,7 @@ async def sibling(ctx: Context) -> None:
     control=granted,
 )
 async def another(ctx: Context) -> None:
-    await isolation.intrude(ctx, devices.chosen(ctx, needs.several), ctx.memo["held"])
+    await isolation.intrude(ctx, isolation.place(ctx), ctx.memo["held"])
 
 
 @CHECK.negative(
@@ -57,10 +70,13 @@ async def another(ctx: Context) -> None:
     control=granted,
 )
 async def over_request(ctx: Context) -> None:
-    node = devices.chosen(ctx, needs.several)
+    node = isolation.place(ctx)
     for number in range(node.allocatable - (2 if "intruder" in ctx.memo else 1)):
         filler = await devices.holding_pod(ctx, f"filler-{number}", node, "true", root=True)
-        await ctx.until(filler.handle, pods.running, expected="the remaining devices are held", within_s=90)
+        why = devices.explain(ctx, filler)
+        await ctx.until(
+            filler.handle, pods.running, expected="the remaining devices are held", within_s=90, explain=why
+        )
     ctx.memo["waiting"] = await sharing.one_more(ctx, node, root=True)
 
 
@@ -69,4 +85,5 @@ async def released(ctx: Context) -> None:
     held = ctx.memo["held"]
     seen = await sharing.make_room(ctx, held.holder, ctx.memo["waiting"])
     ctx.expect("exactly 1 device node", seen.one("devices"), ok=devices.count(seen) == 1)
-    ctx.expect("the device that was released", seen.one("uuid"), ok=seen.one("uuid") == held.uuid)
+    found = seen.one("uuid") or isolation.number(seen)
+    ctx.expect("the device that was released", found, ok=found == held.identity)

@@ -8,9 +8,24 @@ from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
     "virtualized_accelerator",
-    needs=(needs.accelerator("a node with virtual accelerators", needs.virtual, otherwise="n/a"),),
+    needs=(
+        needs.accelerator(
+            "a node with virtual accelerators",
+            needs.virtual,
+            otherwise="n/a",
+            by_hand="whether the devices are virtual, and if so as many pods as devices and each one's product",
+        ),
+    ),
     holds=needs.holds(needs.virtual),
-    limits=("Licences and the hypervisor's own management are not looked at.",),
+    limits=(
+        "Licences and the hypervisor's own management are not looked at.",
+        "Devices are asked for as extended resources; virtual ones by DRA are not examined.",
+    ),
+    rights=(
+        "create delete list watch pods",
+        "get nodes pods/log",
+    ),
+    usual_s=24,
 )
 
 
@@ -28,6 +43,7 @@ async def virtual_devices(ctx: Context) -> None:
     sharing.healthy(ctx, holders.reports)
     found = sharing.uuids(ctx, holders.reports)
     ctx.expect("every pod has another device", ", ".join(found), ok=len(set(found)) == len(found))
+    devices.must_know(ctx, node.kind, "product_command", by_hand="what each pod's device names its product")
     products = [seen.one("product") for seen in holders.reports]
     ctx.expect(
         "every pod's device names a virtual product",

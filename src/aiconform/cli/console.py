@@ -206,7 +206,8 @@ class Screen:
             self._doing.pop("cleanup", None)
             return
         left = f", {len(event.remaining) - 3} more" if len(event.remaining) > 3 else ""
-        waiting = f"removing {', '.join(event.remaining[:3])}{left}"
+        held = f": {event.held_by[0]}" if event.held_by else ""
+        waiting = f"removing {', '.join(event.remaining[:3])}{left}{held}"
         self._change("cleanup", _Doing("cleanup", self._since("cleanup", "cleanup"), "", waiting))
 
     def _wait(self, event: events.Waiting) -> None:

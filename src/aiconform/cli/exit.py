@@ -1,8 +1,8 @@
 """Exit codes, and how every error becomes one.
 
 0 every MUST passed or is justified n/a; 1 a MUST failed, or a bundle does not hold; 2 usage; 3 none failed, one
-undecided or not run; 4 cluster unreachable or preflight refused; 70 our bug; 130 interrupted, after clean-up and
-sealing.
+undecided or not run; 4 cluster unreachable or preflight refused; 5 a clean-up left something; 70 our bug; 130
+interrupted, after clean-up and sealing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ FAILED = 1
 USAGE = 2
 UNDECIDED = 3
 UNREACHABLE = 4
+LEFT = 5
 BUG = 70
 INTERRUPTED = 130
 

@@ -39,8 +39,8 @@ def write(roles: Iterable[str], directory: Path) -> list[Archive]:
     """
     from aiconform.cli.console import Screen
     from aiconform.cli.signals import interruptible
-    from aiconform.local.build import Binaries
-    from aiconform.local.images import ensure_images
+    from aiconform.local.images.table import ensure_images
+    from aiconform.local.programs.build import Binaries
 
     with interruptible(), Screen(sys.stderr) as screen:
         archives = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aiconform.catalog.options import OPTIONS, checked
 from aiconform.cli.images import IMAGE, IMAGE_PREFIX, given_images
 from aiconform.cli.local import CLUSTER_AUTOSCALER, K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
 from aiconform.cli.signals import interruptible, listen, undisturbed
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aiconform.local.cluster import Cluster
 
 FORMATS = ("html", "markdown", "json", "junit")
+ALLOCATIONS = ("auto", "dra", "device-plugin")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,14 @@ class _Where:
     context: str | None
     images: dict[str, str]
     arrivals: Arrivals | None = None
+
+
+def _told(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what may be told of a cluster."""
+    for option in reversed(tuple(OPTIONS.values())):
+        kind = click.Choice(option.choices) if option.choices else None
+        command = click.option(f"--{option.name}", metavar=option.metavar, type=kind, help=option.help)(command)
+    return command
 
 
 @click.command()
@@ -55,6 +65,7 @@ class _Where:
 @click.option("--keep", is_flag=True, help="Leave the objects (and a local cluster) for looking at.")
 @IMAGE
 @IMAGE_PREFIX
+@_told
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Also print the report to standard output.")
 @click.pass_context
 def run(ctx: click.Context, /, **given: object) -> None:
@@ -96,6 +107,7 @@ def execute(given: dict[str, object]) -> RunResult:
     named = given_images(given["images"])  # type: ignore[arg-type]
     prefix = str(given["image_prefix"])
     chosen(named, prefix)
+    told = checked({name: str(given[name.replace("-", "_")] or "") for name in OPTIONS})
     _prepared(output)
     page: Path | None = None
     with Screen(sys.stderr) as screen:
@@ -112,6 +124,7 @@ def execute(given: dict[str, object]) -> RunResult:
                     command=tuple(sys.argv[1:]),
                     run=run_id,
                     arrivals=where.arrivals,
+                    options=told,
                 )
                 result = _run(options, screen)
                 page = write_page(result.bundle, output / "report.html")
@@ -164,9 +177,10 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
         yield _Where(path if isinstance(path, Path) else None, context, {})
         return
     from aiconform.local import cluster as clusters
-    from aiconform.local import images, start
+    from aiconform.local import start
     from aiconform.local.addons import autoscalers, registry
     from aiconform.local.addons.arrivals import Arrivals
+    from aiconform.local.images import table
     from aiconform.local.state import Home
 
     name = str(given["name"])
@@ -178,7 +192,7 @@ def _cluster(given: dict[str, object], screen: Screen) -> Iterator[_Where]:
         screen.finished(f"using the local cluster {name} that runs already")
     try:
         with Arrivals(cluster, _lacking(cluster, addons), registry.needs(autoscaler), screen) as arrivals:
-            probe = {"probe": images.IMAGES["busybox"].reference}
+            probe = {"probe": table.IMAGES["busybox"].reference}
             yield _Where(cluster.kubeconfig, None, probe, arrivals)
     finally:
         if given["keep"] or not cluster.fresh:

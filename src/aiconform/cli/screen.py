@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from aiconform.cli.text import MARKS, STYLES, duration, took, visible
+from aiconform.evidence.headline import headline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +82,10 @@ def cluster(event: events.ClusterFound) -> list[Row]:
     facts = event.facts
     nodes = f"{len(facts.nodes)} node{'s' if len(facts.nodes) != 1 else ''}"
     rows = [row("cluster", "; ".join(part for part in (f"{facts.product}, {nodes}", facts.accelerators) if part))]
+    if facts.asked_for:
+        rows.append(row("asks", f"for accelerators: {facts.asked_for}"))
+    if facts.left_alone:
+        rows.append(row("", f"left alone: {'; '.join(facts.left_alone)}"))
     if event.simulated:
         rows.append(row("", "SIMULATED accelerators: this run cannot back a submission", "bold yellow"))
     if event.namespace:
@@ -101,7 +106,7 @@ def check(verdict: CheckVerdict, plan: Plan) -> list[Row]:
     spent = (verdict.ended_us or 0) - verdict.started_us
     lead.append(f"{passed} of {len(verdict.probes)} probes  {duration(spent / 1e6):>5}  ", style="")
     if verdict.outcome == "passed":
-        return [Row(lead, Text(visible(measured(verdict)), style="dim"))]
+        return [Row(lead, Text(visible(measured(verdict, planned.headline)), style="dim"))]
     rows = [Row(lead, Text(""))]
     for probe in verdict.probes:
         rows += _probe(probe, planned, again(plan, verdict.requirement))
@@ -109,10 +114,12 @@ def check(verdict: CheckVerdict, plan: Plan) -> list[Row]:
     return rows
 
 
-def measured(verdict: CheckVerdict) -> str:
-    """The first measured values that fit beside the verdict, if there are any."""
-    seen = [observation for probe in verdict.probes for observation in probe.observations if observation.figures]
-    lines = (", ".join(f"{name} {value}" for name, value in found.figures.items()) for found in seen)
+def measured(verdict: CheckVerdict, pattern: str) -> str:
+    """The check's own line on what it measured, else the first values that fit beside the verdict."""
+    seen = [observation.figures for probe in verdict.probes for observation in probe.observations]
+    if line := headline(pattern, seen):
+        return line
+    lines = (", ".join(f"{name} {value}" for name, value in figures.items()) for figures in seen if figures)
     return next((line for line in lines if len(line) <= _MAX_MEASURED), "")
 
 

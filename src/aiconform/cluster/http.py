@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import anyio
 import httpx2
 
 from aiconform.cluster.clients import Clients
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from aiconform.cluster.login import Credentials
 
 MAX_BODY = 32 * 1024 * 1024
+WHOLE_WITHIN_S = 60.0
+"""How long a body may take once it began: an answer that comes byte by byte never runs into a limit between bytes."""
 _USER_AGENT = "aiconform"
 _UNAUTHORIZED = 401
 _REFUSED_CERTIFICATE = "tls: the server does not accept our client certificate"
@@ -57,18 +60,39 @@ class RawStream:
 
     def __init__(self, answer: RawAnswer, response: httpx2.Response | None) -> None:
         self.answer = answer
-        self._lines = response.aiter_lines() if response is not None else None
+        self._lines = _lines(response) if response is not None else None
 
     async def next_line(self) -> tuple[bytes, str]:
         """The next line and why the stream ended (empty while it has not)."""
         if self._lines is None:
             return b"", self.answer.error or "no answer"
         try:
-            return (await anext(self._lines)).encode(), ""
+            return await anext(self._lines), ""
         except StopAsyncIteration:
             return b"", "closed by the server"
+        except _TooLongError:
+            return b"", "a line is larger than 32 MiB"
         except (httpx2.HTTPError, ssl.SSLError, OSError) as problem:
             return b"", reason(problem)
+
+
+class _TooLongError(Exception):
+    """A line has no end."""
+
+
+async def _lines(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """The lines of an answer without their ends; what follows the last end is one too."""
+    begun = bytearray()
+    async for part in response.aiter_bytes():
+        *done, rest = part.split(b"\n")
+        for line in done:
+            yield bytes(begun + line)
+            begun.clear()
+        begun += rest
+        if len(begun) > MAX_BODY:
+            raise _TooLongError
+    if begun:
+        yield bytes(begun)
 
 
 class ClusterHttp:
@@ -109,10 +133,13 @@ class ClusterHttp:
         try:
             async with self._answered(request, httpx2.Timeout(30, connect=10)) as (response, refusal):
                 body = bytearray()
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > MAX_BODY:
-                        return RawAnswer(0, error="the answer is larger than 32 MiB")
+                with anyio.move_on_after(WHOLE_WITHIN_S) as limit:
+                    async for part in response.aiter_bytes():
+                        body += part
+                        if len(body) > MAX_BODY:
+                            return RawAnswer(0, error="the answer is larger than 32 MiB")
+                if limit.cancelled_caught:
+                    return RawAnswer(0, error="timeout")
                 return _answer(response, bytes(body), refusal)
         except _FAILURES as problem:
             return RawAnswer(0, error=reason(problem))

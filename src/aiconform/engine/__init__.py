@@ -4,9 +4,11 @@ The names that check modules use are here; the rest is found in the modules.
 """
 
 from aiconform.engine.api import Handle
-from aiconform.engine.context import Context, StopProbe
-from aiconform.engine.facts import AcceleratorNode, DraDriver, Facts
+from aiconform.engine.context import Context, Explain, StopProbe
+from aiconform.engine.facts import Facts
 from aiconform.engine.model import Check, Observation, Probe, Series, State, Unmet
+from aiconform.engine.offers import AcceleratorNode
+from aiconform.engine.slices import DraDriver
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.engine.waits import Condition, Target
 
@@ -16,6 +18,7 @@ __all__ = [
     "Condition",
     "Context",
     "DraDriver",
+    "Explain",
     "Facts",
     "Handle",
     "Observation",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiconform.engine.kinds import Kind
 from aiconform.engine.kinds import of as kind_of
 from aiconform.engine.lane import JSON, TABLE, TEXT, Answer, Ask, Lane
+from aiconform.engine.ownership import RUN_LABEL, same
 from aiconform.engine.undecidable import NoAnswerError, RefusedError, UndecidableError, UnusableError
 from aiconform.evidence.strictjson import StrictJSONError, loads
 
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Obj = dict[str, Any]
+Objects = list[Obj]
 
-RUN_LABEL = "aiconform.dev/run"
-CHECK_LABEL = "aiconform.dev/check"
-OBJECT_LABEL = "aiconform.dev/object"
+PAGE = 500
+"""Objects of a list that come in one answer."""
 
 _RETRIES = 4
 _RETRY_STATUS = (429, 500, 502, 503, 504)
+_LONGEST_WAIT_S = 30.0
+"""However long an answer tells us to wait, we ask again after this."""
+_EXPIRED = 410
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,17 @@ class Handle:
     def __str__(self) -> str:
         """As kubectl names it: ``pod/probe-1234``."""
         return f"{self.kind.kind.lower()}/{self.name}"
+
+
+def owner(handle: Handle) -> Obj:
+    """The owner reference by which an object goes when the object of this handle goes."""
+    return {
+        "apiVersion": handle.kind.api_version,
+        "kind": handle.kind.kind,
+        "name": handle.name,
+        "uid": handle.uid,
+        "controller": False,
+    }
 
 
 class Api:
@@ -106,54 +121,111 @@ class Api:
         ``labels`` are asked for and then looked for in every answer; ``selector`` is a label selector that is only
         asked for, for what ``labels`` cannot say.
         """
-        path = kind.path(namespace)
         query = (("labelSelector", selector),) if selector else selectors(labels, fields)
-        body = await self.get(path, query=query)
+        for _ in range(_RETRIES):
+            try:
+                items, version = await self._pages(kind, namespace, query)
+            except RefusedError as refused:
+                if refused.status != _EXPIRED:
+                    raise
+                continue
+            objects = [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
+            return [self.verified(item, kind, namespace, labels=labels) for item in objects], version
+        raise UnusableError(f"the list of {kind.plural} changes faster than it can be read")
+
+    async def _pages(self, kind: Kind, namespace: str, query: tuple[tuple[str, str], ...]) -> tuple[Objects, str]:
+        """All pages of a list, which are of one moment, and its resourceVersion."""
+        items, version, token = await self.page_of_list(kind, namespace, query)
+        while token:
+            more, version, token = await self.page_of_list(kind, namespace, query, token=token)
+            items += more
+        return items, version
+
+    async def page_of_list(
+        self, kind: Kind, namespace: str, query: tuple[tuple[str, str], ...], *, token: str = "", size: int = PAGE
+    ) -> tuple[Objects, str, str]:
+        """One page of a list: its items as they came, the list's resourceVersion, and the token of the next page.
+
+        Raises:
+            RefusedError: 410 where the list went stale meanwhile; then it is begun anew.
+        """
+        path = kind.path(namespace)
+        following = (("continue", token),) if token else ()
+        body = await self.get(path, query=(*query, ("limit", str(size)), *following))
         if body.get("kind") != f"{kind.kind}List" or body.get("apiVersion") != kind.api_version:
             raise UnusableError(f"GET {path} answered {body.get('kind')} instead of {kind.kind}List")
-        items, version = body.get("items"), body.get("metadata", {}).get("resourceVersion", "")
-        if not isinstance(items, list) or not version:
+        meta, items = body.get("metadata") or {}, body.get("items")
+        if not isinstance(items, list) or not meta.get("resourceVersion"):
             raise UnusableError(f"GET {path} answered a list without items or resourceVersion")
-        objects = [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
-        return [self.verified(item, kind, namespace, labels=labels) for item in objects], version
+        return items, str(meta["resourceVersion"]), str(meta.get("continue") or "")
+
+    async def ask(self, path: str, body: Obj, *, query: tuple[tuple[str, str], ...] = ()) -> Obj:
+        """The answer to a question that is put by POST and stores nothing: an access review, or a dry run.
+
+        Raises:
+            UndecidableError: on anything but a JSON object with status 201.
+        """
+        answer = await self._settled(Ask("POST", path, query, JSON, dump(body)))
+        return self._object(answer, f"POST {path}", 201)
 
     async def table(
-        self, kind: Kind, namespace: str = "", *, labels: Mapping[str, str] | None = None, fields: str = ""
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        fields: str = "",
+        first: int = PAGE,
     ) -> Obj:
-        """The server-printed table of a collection: what kubectl would show."""
-        body = await self.get(kind.path(namespace), query=selectors(labels, fields), accept=TABLE)
+        """The server-printed table of a collection: what kubectl would show; of a long one the ``first`` rows."""
+        query = (*selectors(labels, fields), ("limit", str(first)))
+        body = await self.get(kind.path(namespace), query=query, accept=TABLE)
         if body.get("kind") != "Table":
             raise UnusableError(f"GET {kind.path(namespace)} answered {body.get('kind')} instead of a Table")
         return body
 
     async def create(self, manifest: Obj) -> Obj:
-        """Create an object; where the answer was lost, read back whether it is there and ours.
+        """Create an object that carries our marks; where no clear answer came, read back whether it is there and ours.
+
+        It is asked for again only where the server says that it did nothing, or where it is not there.
 
         Raises:
-            RefusedError: the API refused it.
+            RefusedError: the API refused it, or somebody else's object has the name.
         """
         kind, meta = kind_of(manifest), manifest["metadata"]
-        namespace, name = meta.get("namespace", ""), meta["name"]
-        path = kind.path(namespace)
-        answer = await self._exchange(Ask("POST", path, (), JSON, dump(manifest)))
-        if answer.status == 0 or answer.status >= 500:
-            run = meta["labels"][RUN_LABEL]
-            created = await self._created(answer, kind, name, namespace)
-            if created["metadata"].get("labels", {}).get(RUN_LABEL) != run:
-                raise UnusableError(f"{kind.kind} {name} exists but is not of this run")
-            return created
-        if answer.status != 201:
-            raise _refusal(answer, f"create {kind.kind} {name}")
-        created = self._object(answer, f"create {kind.kind} {name}", 201)
-        return self.verified(created, kind, namespace, name=name, labels={RUN_LABEL: meta["labels"][RUN_LABEL]})
+        what = f"create {kind.kind} {meta['name']}"
+        ask = Ask("POST", kind.path(meta.get("namespace", "")), (), JSON, dump(manifest))
+        unusable: UnusableError | None = None
+        for attempt in range(_RETRIES + 1):
+            answer = await self._exchange(ask)
+            try:
+                if answer.status == 201:
+                    return self._held_against(self._object(answer, what, 201), manifest)
+            except UnusableError as problem:
+                unusable = problem
+            if not (_unclear(answer) or answer.status in (409, 429)):
+                break
+            if answer.status != 429 and (found := await self._there(kind, meta)) is not None:
+                if not same(found, manifest):
+                    raise RefusedError(what, 409, "AlreadyExists", "somebody else's object has this name")
+                return self._held_against(found, manifest)
+            if not _worth_another_try(answer) or attempt == _RETRIES:
+                break
+            await self._wait(answer, attempt)
+        raise unusable if unusable is not None and answer.status == 201 else _refusal(answer, what)
 
-    async def _created(self, answer: Answer, kind: Kind, name: str, namespace: str) -> Obj:
-        """What came of a creation that was not answered by a yes or a no."""
+    def _held_against(self, created: Obj, manifest: Obj) -> Obj:
+        meta = manifest["metadata"]
+        run = {RUN_LABEL: meta["labels"][RUN_LABEL]}
+        return self.verified(created, kind_of(manifest), meta.get("namespace", ""), name=meta["name"], labels=run)
+
+    async def _there(self, kind: Kind, meta: Obj) -> Obj | None:
+        """The object of this name; None if there is none."""
         try:
-            return await self.read(kind, name, namespace)
+            return await self.read(kind, meta["name"], meta.get("namespace", ""))
         except RefusedError as missing:
             if missing.status == 404:
-                raise _refusal(answer, f"create {kind.kind} {name}") from missing
+                return None
             raise
 
     async def patch(self, handle: Handle, change: Obj) -> Obj:
@@ -169,7 +241,11 @@ class Api:
         return self.verified(changed, handle.kind, handle.namespace, name=handle.name, uid=handle.uid)
 
     async def delete(self, handle: Handle, *, grace_s: int | None = None) -> None:
-        """Delete exactly this object: by uid precondition. One that is gone already is fine."""
+        """Delete exactly this object: by uid precondition. One that is gone already is fine.
+
+        Raises:
+            RefusedError: the API refused it.
+        """
         options: Obj = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -179,9 +255,18 @@ class Api:
         if grace_s is not None:
             options["gracePeriodSeconds"] = grace_s
         path = handle.kind.path(handle.namespace, handle.name)
-        answer = await self._settled(Ask("DELETE", path, (), JSON, dump(options)))
-        if answer.status not in (200, 202, 404, 409):
-            raise _refusal(answer, f"delete {handle}")
+        for attempt in range(_RETRIES + 1):
+            answer = await self._settled(Ask("DELETE", path, (), JSON, dump(options)))
+            if answer.status in (200, 202, 404):
+                return
+            if answer.status != 409 or attempt == _RETRIES:
+                break
+            # another object of the name, one that is going already, or a conflict that passes: only looking tells
+            found = await self._there(handle.kind, {"name": handle.name, "namespace": handle.namespace})
+            if found is None or found["metadata"]["uid"] != handle.uid or "deletionTimestamp" in found["metadata"]:
+                return
+            await self._wait(answer, attempt)
+        raise _refusal(answer, f"delete {handle}")
 
     def verified(
         self,
@@ -235,10 +320,14 @@ class Api:
         for attempt in range(_RETRIES):
             if answer.status != 0 and answer.status not in _RETRY_STATUS:
                 break
-            wait = answer.retry_after_s or 0.2 * 2**attempt
-            await self.lane.pause(min(wait, 5.0), limit=float("inf"), waiting_for="the API server")
+            await self._wait(answer, attempt)
             answer = await self._exchange(ask)
         return answer
+
+    async def _wait(self, answer: Answer, attempt: int) -> None:
+        """Let the time pass that the answer asks for, else a little more at each attempt."""
+        wait = answer.retry_after_s or 0.2 * 2**attempt
+        await self.lane.pause(min(wait, _LONGEST_WAIT_S), limit=float("inf"), waiting_for="the API server")
 
     @staticmethod
     def _object(answer: Answer, what: str, status: int = 200) -> Obj:
@@ -251,6 +340,16 @@ class Api:
         if not isinstance(body, dict):
             raise UnusableError(f"{what}: the answer is no JSON object")
         return body
+
+
+def _unclear(answer: Answer) -> bool:
+    """Whether an answer to a creation leaves open if it was done: none, the server's error, or not its own words."""
+    return answer.status < 400 or answer.status >= 500
+
+
+def _worth_another_try(answer: Answer) -> bool:
+    """Whether a creation that was not done may be done if asked for again; a webhook that fails fails again."""
+    return b"webhook" not in answer.body
 
 
 def selectors(labels: Mapping[str, str] | None, fields: str) -> tuple[tuple[str, str], ...]:

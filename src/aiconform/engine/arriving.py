@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from aiconform.engine.capabilities import merged
 from aiconform.engine.discovery import discover
 from aiconform.engine.events import CheckAwaits
 from aiconform.engine.examine import BEGINS
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 _LIMIT_S = 60.0
 
 
-async def look(stage: Stage, lane_name: str) -> Facts | str | None:
-    """Discover in a lane of its own.
+async def look(stage: Stage, lane_name: str, options: Mapping[str, str]) -> Facts | str | None:
+    """Discover in a lane of its own; ``options`` are the plan's.
 
     Returns:
         What was found; why it could not be, in words; or None if the run was interrupted.
@@ -35,7 +36,7 @@ async def look(stage: Stage, lane_name: str) -> Facts | str | None:
 
     async def work() -> None:
         try:
-            found.append(await discover(lane))
+            found.append(await discover(lane, options))
         except UndecidableError as undecidable:
             found.append(undecidable.cause)
 
@@ -59,7 +60,7 @@ async def arrived(run: Examination, planned: PlannedCheck) -> Facts | Judgement:
     why_not = await run.stage.arrival(name, lambda state: run.emit(CheckAwaits(name, state)))
     if why_not:
         return Judgement("undecided", why_not)
-    facts = await look(run.stage, f"discovery/{name}")
+    facts = await look(run.stage, f"discovery/{name}", run.facts.options)
     if facts is None:
         return Judgement("not run", INTERRUPTED)
     if isinstance(facts, str):
@@ -69,9 +70,14 @@ async def arrived(run: Examination, planned: PlannedCheck) -> Facts | Judgement:
 
 
 def all_seen(first: Facts, later: Sequence[Facts]) -> Facts:
-    """The facts of the run's beginning, with the components that were found later."""
+    """The facts of the run's beginning, with the components and capabilities that were found later."""
     components = list(first.components)
     for facts in later:
         components += [found for found in facts.components if found not in components]
     simulated = sorted({because for facts in (first, *later) for because in facts.simulated})
-    return dataclasses.replace(first, components=tuple(components), simulated=tuple(simulated))
+    capabilities = first.capabilities
+    for facts in later:
+        capabilities = merged(capabilities, facts.capabilities)
+    return dataclasses.replace(
+        first, components=tuple(components), simulated=tuple(simulated), capabilities=capabilities
+    )

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aiconform.engine.api import CHECK_LABEL, OBJECT_LABEL, RUN_LABEL, Api, Handle, Obj
+from aiconform.engine.api import Api, Handle, Obj, owner
+from aiconform.engine.guards import Guard, bounded
 from aiconform.engine.kinds import Kind, of
 from aiconform.engine.lane import TEXT, Lane
+from aiconform.engine.ownership import CHECK_LABEL, OBJECT_LABEL, marked
 
 if TYPE_CHECKING:
     from aiconform.engine.facts import Facts
@@ -28,6 +30,7 @@ class Ours:
     memo: dict[str, Any] = field(default_factory=dict)
     handles: list[Handle] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,20 @@ class Asking:
         """The image reference for a role, as the plan names it."""
         return self._place.images[role]
 
+    def option(self, name: str) -> str:
+        """What was told of the cluster under this name (:mod:`aiconform.catalog.options`), or empty."""
+        return self._ours.facts.option(name)
+
     async def create(self, manifest: Obj) -> Handle:
         """Create an object of this check; the engine labels it, records it and removes it.
 
-        The manifest needs ``apiVersion``, ``kind`` and ``metadata.name``; the namespace is filled in, and an object of
-        the whole cluster belongs to the run's namespace, with which it goes.
+        The manifest needs ``apiVersion``, ``kind`` and ``metadata.name``; the namespace is filled in, and a deadline
+        where one is missing. An object of the whole cluster belongs to the run's namespace, with which it goes; every
+        other to the check's guard (:mod:`aiconform.engine.guards`).
         """
+        guard = self._ours.guard
+        if guard is not None and (standing := await guard.stand(self._lane, self._ours.versions)) is not None:
+            self._ours.handles.append(standing)
         manifest = self._labelled(manifest)
         kind, meta = of(manifest), manifest["metadata"]
         created = await self._api.create(manifest)
@@ -88,21 +99,13 @@ class Asking:
     def _labelled(self, manifest: Obj) -> Obj:
         kind = of(manifest)
         meta = dict(manifest["metadata"])
-        labels = {
-            **meta.get("labels", {}),
-            "app.kubernetes.io/managed-by": "aiconform",
-            RUN_LABEL: self._lane.run,
-            CHECK_LABEL: self._place.requirement,
-            OBJECT_LABEL: meta["name"],
-        }
-        meta["labels"] = labels
         if kind.namespaced:
             meta.setdefault("namespace", self._place.namespace)
         elif self._place.root is not None:
-            meta["ownerReferences"] = [
-                {"apiVersion": "v1", "kind": "Namespace", "name": self._place.root.name, "uid": self._place.root.uid}
-            ]
-        return {**manifest, "metadata": meta}
+            meta["ownerReferences"] = [owner(self._place.root)]
+        labels = {CHECK_LABEL: self._place.requirement, OBJECT_LABEL: meta["name"]}
+        made = marked({**bounded(manifest), "metadata": meta}, self._lane.run, labels)
+        return self._ours.guard.owning(made) if self._ours.guard is not None else made
 
     async def patch(self, handle: Handle, change: Obj) -> Obj:
         """Change an object of this check by JSON merge patch; returns it as it is then."""

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from aiconform.engine import waits
 from aiconform.engine.api import Api, Handle, Obj
+from aiconform.engine.blockers import blockers
 from aiconform.engine.events import CleaningUp
 from aiconform.engine.model import State
-from aiconform.engine.undecidable import UndecidableError
+from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.evidence.records import CleanupData
 
 if TYPE_CHECKING:
@@ -18,34 +19,68 @@ if TYPE_CHECKING:
     from aiconform.engine.lane import Lane
 
 GONE_WITHIN_S = 120.0
+EXPLAINED_AFTER_S = 30.0
+"""What is still there then is explained while we go on waiting."""
 
 
 async def remove(lane: Lane, handles: Sequence[Handle], emit: Emit, *, within_s: float = GONE_WITHIN_S) -> CleanupData:
     """Delete these objects, last made first, and watch until they are gone.
 
-    What cannot be deleted, or is still there at the limit, is named in the result; nothing is raised for it and no
-    finalizer is touched.
+    What cannot be deleted, or is still there at the limit, is named in the result with what holds it; nothing is raised
+    for it and no finalizer is touched.
     """
     api = Api(lane)
     limit = lane.now + within_s
     removed: list[str] = []
     left: list[str] = []
+    refused: list[tuple[Handle, str]] = []
     pending: list[Handle] = []
     for handle in reversed(handles):
         try:
             await api.delete(handle)
             pending.append(handle)
         except UndecidableError as problem:
-            left.append(f"{handle} ({problem.cause})")
+            refused.append((handle, problem.cause))
+    soon = min(limit, lane.now + EXPLAINED_AFTER_S)
     for number, handle in enumerate(pending):
         emit(CleaningUp(len(removed), [str(waiting) for waiting in pending[number:]]))
-        why_not = await _gone(api, handle, limit)
-        if why_not:
-            left.append(f"{handle} ({why_not})")
+        why_not = await _gone(api, handle, soon)
+        if why_not and soon < limit:
+            held = await _held_by(api, handle, why_not)
+            emit(CleaningUp(len(removed), [str(waiting) for waiting in pending[number:]], held))
+            why_not = await _gone(api, handle, limit)
+        held = await _held_by(api, handle, why_not) if why_not else ()
+        if held:
+            left.append(f"{handle} ({'; '.join(held)})")
         else:
             removed.append(str(handle))
+    for handle, cause in refused:
+        # an answer that was lost may have been a yes
+        if await _is_gone(api, handle):
+            removed.append(str(handle))
+        else:
+            left.append(f"{handle} ({cause})")
     emit(CleaningUp(len(removed), []))
     return CleanupData(removed=removed, left=left)
+
+
+async def _is_gone(api: Api, handle: Handle) -> bool:
+    try:
+        found = await api.read(handle.kind, handle.name, handle.namespace)
+    except RefusedError as missing:
+        return missing.status == 404
+    except UndecidableError:
+        return False
+    return bool(found["metadata"]["uid"] != handle.uid)
+
+
+async def _held_by(api: Api, handle: Handle, why_not: str) -> tuple[str, ...]:
+    """What holds an object, or at least how it was last seen; nothing if it is gone after all."""
+    try:
+        found = await blockers(api, handle)
+    except UndecidableError as problem:
+        return (f"what holds it is not known: {problem.cause}",)
+    return () if found is None else tuple(found or [why_not])
 
 
 async def _gone(api: Api, handle: Handle, limit: float) -> str:

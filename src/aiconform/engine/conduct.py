@@ -10,31 +10,33 @@ import anyio
 
 from aiconform import catalog
 from aiconform.engine import judge, kinds
-from aiconform.engine.api import RUN_LABEL, Api, Handle, Obj
+from aiconform.engine.api import Api, Handle, Obj, owner
 from aiconform.engine.arriving import all_seen, arrived, look
 from aiconform.engine.cleanup import remove
 from aiconform.engine.events import ClusterFound, Emit
 from aiconform.engine.examine import BEGINS, KEPT, Examination, examine, not_run, unmet
+from aiconform.engine.guards import fence
 from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, TimeUp
 from aiconform.engine.model import State
+from aiconform.engine.ownership import ENDS_WITHIN, WHAT, marked, namespaces, run_of
+from aiconform.engine.preflight import PreflightError, barred
 from aiconform.engine.stage import END_LANE
-from aiconform.engine.undecidable import UndecidableError
+from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.engine.waits import Target, watch
 from aiconform.evidence.documents import CheckVerdict, ClusterFacts, Plan, Verdicts
 from aiconform.evidence.records import NoteData
 
 if TYPE_CHECKING:
     from aiconform.engine.facts import Facts
+    from aiconform.engine.lane import Lane
     from aiconform.engine.model import Check
     from aiconform.engine.stage import Stage
 
 ENDED = "ended"
-_DEADLINE_ANNOTATION = "aiconform.dev/what"
-
-
-class PreflightError(UndecidableError):
-    """The cluster cannot be read or written; nothing was changed."""
+_ACCOUNT_WITHIN_S = 30.0
+_SPARE_S = 3600
+"""Seconds that a run may take beside its probes: waiting for add-ons of a local cluster, cleaning up."""
 
 
 @dataclass
@@ -48,11 +50,6 @@ class Outcome:
     partial: bool
 
 
-def namespaces(run: str) -> dict[str, str]:
-    """The namespaces of a run by Pod Security Standard. The first is the root that owns everything else."""
-    return {"restricted": f"aiconform-{run}", "baseline": f"aiconform-{run}-baseline"}
-
-
 async def conduct(
     stage: Stage, plan: Plan, checks: Mapping[str, Check], emit: Emit, *, keep: bool, side_by_side: bool
 ) -> Outcome:
@@ -61,7 +58,7 @@ async def conduct(
     Raises:
         PreflightError: the cluster cannot be read, or our namespace cannot be made.
     """
-    facts = await _discovered(stage)
+    facts = await _discovered(stage, plan)
     if facts is None:
         why = Judgement("not run", "the run was interrupted")
         return Outcome(None, [not_run(stage, planned, why, emit) for planned in plan.checks], 0, [], partial=True)
@@ -72,12 +69,15 @@ async def conduct(
         and not planned.not_run
         and (stage.awaits(name) or not unmet(check, facts))
     }
-    root = namespaces(plan.run)["restricted"] if wanted else ""
+    own = namespaces(plan.run)["restricted"]
+    without = await barred(stage, wanted, facts, namespace=own)
+    wanted = {name: check for name, check in wanted.items() if name not in without}
+    root = own if wanted else ""
     emit(ClusterFound(facts.cluster(), simulated=bool(facts.simulated), namespace=root))
-    made = await _prepared(stage, plan.run, {check.pod_security for check in wanted.values()})
+    made = await _prepared(stage, plan, {check.pod_security for check in wanted.values()})
     run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep, root=made[0] if made else None)
     try:
-        verdicts = await _examine_all(run, plan, checks, side_by_side=side_by_side)
+        verdicts = await _examine_all(run, plan, checks, without, side_by_side=side_by_side)
     finally:
         with stage.shielded():
             await _clean_up(run, made)
@@ -112,14 +112,14 @@ def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: boo
     )
 
 
-async def _discovered(stage: Stage) -> Facts | None:
-    found = await look(stage, "discovery")
+async def _discovered(stage: Stage, plan: Plan) -> Facts | None:
+    found = await look(stage, "discovery", plan.options)
     if isinstance(found, str):
         raise PreflightError(found)
     return found
 
 
-async def _prepared(stage: Stage, run: str, standards: set[str]) -> list[Handle]:
+async def _prepared(stage: Stage, plan: Plan, standards: set[str]) -> list[Handle]:
     """Make the run's namespaces: the root, and one owned by it for each further Pod Security Standard in use."""
     if not standards:
         return []
@@ -127,34 +127,52 @@ async def _prepared(stage: Stage, run: str, standards: set[str]) -> list[Handle]
     lane.write(NoteData(text=BEGINS))
     api = Api(lane)
     made: list[Handle] = []
+    tried: list[str] = []
     try:
-        for standard, name in namespaces(run).items():
+        for standard, name in namespaces(plan.run).items():
             if standard == "restricted" or standard in standards:
-                made.append(await _namespace(api, run, name, standard, owner=made[0] if made else None))
+                tried.append(name)
+                made.append(await _namespace(api, plan, name, standard, root=made[0] if made else None))
         for handle in made:
+            await fence(api, plan.run, handle.name)
             await _service_account(api, handle.name)
     except (UndecidableError, TimeUp) as problem:
-        await remove(lane, made, lambda _: None)
         cause = problem.cause if isinstance(problem, UndecidableError) else "no default ServiceAccount appeared"
-        raise PreflightError(f"cannot make a namespace to work in: {cause}") from problem
+        left = await _undone(lane, plan.run, made, tried)
+        raise PreflightError(f"cannot make a namespace to work in: {cause}", left=left) from problem
     return made
 
 
-async def _namespace(api: Api, run: str, name: str, standard: str, *, owner: Handle | None) -> Handle:
+async def _undone(lane: Lane, run: str, made: list[Handle], tried: list[str]) -> list[str]:
+    """Remove what was made, also what may have been made though no answer said so; returns what may be left."""
+    found = list(made)
+    unseen: list[str] = []
+    for name in tried[len(made) :]:
+        try:
+            there = await Api(lane).read(kinds.NAMESPACE, name)
+        except RefusedError as refused:
+            unseen += [] if refused.status == 404 else [f"namespace/{name} ({refused.cause})"]
+        except UndecidableError as problem:
+            unseen.append(f"namespace/{name} ({problem.cause})")
+        else:
+            found += [Handle(kinds.NAMESPACE, "", name, there["metadata"]["uid"])] if run_of(there) == run else []
+    result = await remove(lane, list(reversed(found)), lambda _: None)
+    return [*result.left, *unseen]
+
+
+async def _namespace(api: Api, plan: Plan, name: str, standard: str, *, root: Handle | None) -> Handle:
+    within = _SPARE_S + sum(probe.timeout_s for check in plan.checks for probe in check.probes)
     meta: Obj = {
         "name": name,
-        "labels": {
-            "app.kubernetes.io/managed-by": "aiconform",
-            RUN_LABEL: run,
-            "pod-security.kubernetes.io/enforce": standard,
+        "labels": {"pod-security.kubernetes.io/enforce": standard},
+        "annotations": {
+            WHAT: "made by an AI conformance run, which removes it at its end; aiconform cleanup removes what is left",
+            ENDS_WITHIN: f"{within:.0f}",
         },
-        "annotations": {_DEADLINE_ANNOTATION: "made by an AI conformance run, which removes it at its end"},
     }
-    if owner is not None:
-        meta["ownerReferences"] = [
-            {"apiVersion": "v1", "kind": "Namespace", "name": owner.name, "uid": owner.uid, "controller": False}
-        ]
-    created = await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    if root is not None:
+        meta["ownerReferences"] = [owner(root)]
+    created = await api.create(marked({"apiVersion": "v1", "kind": "Namespace", "metadata": meta}, plan.run))
     return Handle(kinds.NAMESPACE, "", name, created["metadata"]["uid"])
 
 
@@ -166,15 +184,19 @@ async def _service_account(api: Api, namespace: str) -> None:
         return State("met" if objects else "nothing", f"{len(objects)} of 1 there")
 
     what = f"the default ServiceAccount of {namespace}"
-    end = await watch(api, target, there, limit=api.lane.now + 30, waiting_for=what, tell=lambda _: None)
+    limit = api.lane.now + _ACCOUNT_WITHIN_S
+    end = await watch(api, target, there, limit=limit, waiting_for=what, tell=lambda _: None)
     if end.limit_reached:
-        raise UndecidableError(f"{what} did not appear within 30 s")
+        raise UndecidableError(f"{what} did not appear within {_ACCOUNT_WITHIN_S:g} s")
 
 
 async def _examine_all(
-    run: Examination, plan: Plan, checks: Mapping[str, Check], *, side_by_side: bool
+    run: Examination, plan: Plan, checks: Mapping[str, Check], without: Mapping[str, str], *, side_by_side: bool
 ) -> list[CheckVerdict]:
-    """Examine every planned requirement: side by side, but never two that hold the same accelerator."""
+    """Examine every planned requirement: side by side, but never two that hold the same accelerator.
+
+    ``without`` says of requirements which rights are missing: they are undecided, for nothing could be looked at.
+    """
     verdicts: dict[str, CheckVerdict] = {}
     locks: dict[str, anyio.Lock] = {}
 
@@ -183,6 +205,10 @@ async def _examine_all(
         check = checks.get(planned.requirement)
         if planned.not_run or check is None:
             why = Judgement("not run", planned.not_run or "this version has no check for it")
+            verdicts[planned.requirement] = not_run(run.stage, planned, why, run.emit)
+            return
+        if planned.requirement in without:
+            why = Judgement("undecided", without[planned.requirement])
             verdicts[planned.requirement] = not_run(run.stage, planned, why, run.emit)
             return
         facts = await arrived(run, planned)

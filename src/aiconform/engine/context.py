@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from aiconform.engine import waits
-from aiconform.engine.api import CHECK_LABEL, RUN_LABEL, Handle, Obj
+from aiconform.engine.api import Handle, Obj
 from aiconform.engine.asking import Asking, Ours, Place
 from aiconform.engine.kinds import POD, Kind
 from aiconform.engine.lane import Lane, TimeUp
 from aiconform.engine.model import Observation, Series, State
+from aiconform.engine.ownership import CHECK_LABEL, RUN_LABEL
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.evidence.records import ObservationData, Outcome, RestsOn, SeriesData
 
@@ -23,6 +24,8 @@ Handles = list[Handle]
 Objects = list[Obj]
 Sample = Callable[[], Awaitable[State]]
 """Asks once and says what it saw: for what cannot be watched, such as the value of a metric."""
+Explain = Callable[[State], Awaitable[State]]
+"""Looks further when a wait ended without its condition; what it returns is noted, never as met."""
 
 
 class StopProbe(Exception):  # noqa: N818 - an end, not an error
@@ -96,23 +99,52 @@ class Context(Asking):
         *,
         expected: str,
         within_s: float,
+        explain: Explain | None = None,
     ) -> Objects:
         """Watch until the condition is met; returns the objects it was met with.
+
+        ``explain`` is asked what a wait came to that ended otherwise: it may look further, and says what was seen.
 
         Raises:
             StopProbe: it was not: failed if the cluster was seen in another state, undecided if nothing usable was
                 seen. The observation is made either way.
         """
         start = self._lane.now
-        seen = await self._watch(target, condition, expected, within_s)
-        state, took = seen.state, self._lane.now - start
+        state, objects = await self.seen(target, condition, expected=expected, within_s=within_s)
+        if state.outcome != "met" and explain is not None:
+            state = await explain(state)
+        self.conclude(state, expected=expected, took_s=self._lane.now - start, within_s=within_s)
+        return objects
+
+    async def seen(
+        self,
+        target: waits.Target | Handle | Handles,
+        condition: waits.Condition,
+        *,
+        expected: str,
+        within_s: float,
+    ) -> tuple[State, Objects]:
+        """Watch until the condition is met or wrong, or time is up; states nothing, which is left to the caller.
+
+        For what may be so or not so on a good cluster; what should be so is for :meth:`until`.
+        """
+        end = await self._watch(target, condition, expected, within_s)
+        return end.state, end.objects
+
+    def conclude(self, state: State, *, expected: str, took_s: float, within_s: float) -> None:
+        """State how a wait of so many seconds ended.
+
+        Raises:
+            StopProbe: not met: failed if the cluster was seen in another state, undecided if nothing usable was seen.
+        """
         if state.outcome == "met":
-            self._note(expected, f"{state.observed} ({took:.1f} s)", "passed", figures=state.figures)
-            return seen.objects
+            self._note(expected, f"{state.observed} ({took_s:.1f} s)", "passed", figures=state.figures)
+            return
         if state.outcome in ("blocked", "nothing"):
             self._note(expected, state.observed, "undecided", f"{state.observed} within {within_s:g} s")
         else:
-            late = f"{state.observed}, and nothing better within {within_s:g} s" if seen.limit_reached else ""
+            reached = state.outcome == "waiting"
+            late = f"{state.observed}, and nothing better within {within_s:g} s" if reached else ""
             self._note(expected, state.observed, "failed", late)
         raise StopProbe
 

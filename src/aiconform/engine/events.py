@@ -109,10 +109,11 @@ class CheckFinished:
 
 @dataclass(frozen=True)
 class CleaningUp:
-    """Objects are being removed."""
+    """Objects are being removed; ``held_by`` says why the first that remains takes so long."""
 
     removed: int
     remaining: list[str]
+    held_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from aiconform.engine.asking import Ours, Place
 from aiconform.engine.cleanup import remove
 from aiconform.engine.context import Context, StopProbe, observation_data
 from aiconform.engine.events import CheckFinished, CheckStarted, Emit, ProbeFinished, ProbeStarted, Waiting
+from aiconform.engine.guards import Guard
 from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, Divergence, Lane, ProbeCut
 from aiconform.engine.undecidable import UndecidableError
@@ -64,7 +65,7 @@ async def examine(run: Examination, check: Check, planned: PlannedCheck, facts: 
     if gap is not None:
         return not_run(run.stage, planned, Judgement(gap.outcome, gap.reason), run.emit)
     run.emit(CheckStarted(check.requirement, len(check.probes)))
-    ours = Ours(facts)
+    ours = Ours(facts, guard=None if run.keep else _guard(run, check))
     probes: list[ProbeVerdict] = []
     left: list[str] = []
     try:
@@ -78,6 +79,13 @@ async def examine(run: Examination, check: Check, planned: PlannedCheck, facts: 
             left = await _clean(run, check, ours)
     judged = judge.check({seen.id: Judgement(seen.outcome, seen.reason) for seen in probes}, left_behind=left)
     return _conclude(run.stage, planned, judged, run.emit, probes=probes, left=left)
+
+
+def _guard(run: Examination, check: Check) -> Guard:
+    """Ends what the check makes if we do not; where it is to be kept for looking at, nothing does."""
+    within = sum(probe.timeout_s for probe in check.probes)
+    image = run.images.get("probe", "none")
+    return Guard(check.requirement, run.namespaces[check.pod_security], within, image)
 
 
 def not_run(stage: Stage, planned: PlannedCheck, why: Judgement, emit: Emit) -> CheckVerdict:

@@ -6,16 +6,20 @@ Checks and needs look here, never at the cluster, for what is there and which no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-from aiconform.catalog import accelerators as vendors
-from aiconform.catalog.accelerators import AcceleratorKind
-from aiconform.engine import nodepools
+from aiconform.catalog.options import OPTIONS
+from aiconform.engine import allocation as ways
+from aiconform.engine import kinds, nodepools, nodeviews, offers
+from aiconform.engine import slices as dra_slices
+from aiconform.engine.allocation import Mode
+from aiconform.engine.capabilities import Capability
 from aiconform.engine.nodepools import NodePool
-from aiconform.evidence.documents import ClusterFacts, ComponentFacts, NodeFacts
-
-Obj = dict[str, Any]
+from aiconform.engine.nodeviews import Obj
+from aiconform.engine.offers import AcceleratorNode
+from aiconform.engine.slices import DraDriver
+from aiconform.errors import InternalError
+from aiconform.evidence.documents import CapabilityFacts, ClusterFacts, ComponentFacts, NodeFacts
 
 COMPONENTS = frozenset(
     {
@@ -41,6 +45,8 @@ COMPONENTS = frozenset(
         "kueue",
         "kuberay",  # the operator, as its kustomization names it
         "kuberay-operator",
+        "jobset",
+        "trainer",  # Kubeflow's
         "cluster-autoscaler",
         "karpenter",
     }
@@ -49,66 +55,23 @@ COMPONENTS = frozenset(
 
 
 @dataclass(frozen=True)
-class AcceleratorNode:
-    """A Ready, schedulable node that offers accelerators through a device plugin.
-
-    Attributes:
-        resource: the extended resource, ``nvidia.com/gpu``.
-        allocatable: how many of it pods can have.
-        kind: what the vendor table knows of it; resources that it does not know are not listed.
-        replicas: how many times each device is offered; 1 where devices are exclusive.
-        strategy: the sharing strategy the node's labels name, or empty.
-        virtual: why the devices are known to be virtual, or empty.
-        simulated: why the devices are known to be simulated, or empty.
-    """
-
-    node: str
-    resource: str
-    allocatable: int
-    kind: AcceleratorKind
-    product: str
-    physical: int
-    replicas: int
-    strategy: str
-    virtual: str
-    simulated: str
-    labels: tuple[tuple[str, str], ...]
-
-    @property
-    def label(self) -> Mapping[str, str]:
-        """The node's labels."""
-        return dict(self.labels)
-
-    @property
-    def shared(self) -> bool:
-        """Whether one device is offered several times."""
-        return self.replicas > 1
-
-    @property
-    def lock(self) -> str:
-        """The name that checks hold it by."""
-        return f"{self.node}/{self.resource}"
-
-
-@dataclass(frozen=True)
-class DraDriver:
-    """A DRA driver with devices on nodes that pods can use."""
-
-    name: str
-    device_class: str
-    devices: int
-    nodes: tuple[str, ...]
-    simulated: str
-
-
-@dataclass(frozen=True)
 class Facts:
     """What discovery found.
 
     Attributes:
+        accelerators: those that are asked for as extended resources.
+        dra: drivers of the vendor tables whose devices can be claimed.
         gaps: what could not be read and why; a need that rests on it is undecided, never unmet.
         pools: groups of nodes with accelerators that an autoscaler minds.
         fenced: nodes with accelerators that are left alone because of their taints, with these.
+        options: what the plan says was told of the cluster, by name.
+        capabilities: what there is for the checks to use, and how that was known.
+        claimable: accelerators that are asked for by claims.
+        allocation: the way that was asked for, and in ``ways`` what was chosen, by kind.
+        unknown: hardware that may be accelerators and is in no vendor table.
+        parts: parts of accelerators (MIG) that nodes offer as resources of their own.
+        refused: accelerators that a device plugin offers and may not be asked for, with why.
+        unused: accelerators that were seen and are left alone, with why; those refused are among them.
     """
 
     version: str
@@ -124,6 +87,27 @@ class Facts:
     gaps: tuple[str, ...]
     pools: tuple[NodePool, ...] = ()
     fenced: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[Capability, ...] = ()
+
+    def option(self, name: str) -> str:
+        """What was told of the cluster under this name (:mod:`aiconform.catalog.options`), or empty."""
+        if name not in OPTIONS:
+            raise InternalError(f"option {name!r} is not in the catalog")
+        return self.options.get(name, "")
+
+    claimable: tuple[AcceleratorNode, ...] = ()
+    allocation: Mode = "auto"
+    ways: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+    @property
+    def chosen(self) -> tuple[AcceleratorNode, ...]:
+        """All accelerators that the run uses, however they are asked for."""
+        return self.accelerators + self.claimable
 
     def cluster(self) -> ClusterFacts:
         """The form that goes into the bundle and on the page."""
@@ -137,6 +121,12 @@ class Facts:
             nodes=list(self.nodes),
             components=list(self.components),
             accelerators="; ".join(plugin + dra) or "none",
+            capabilities=[
+                CapabilityFacts(kind=one.kind, name=one.name, detail=one.detail, how=list(one.how), known=one.known)
+                for one in self.capabilities
+            ],
+            asked_for=f"{self.allocation}: {'; '.join(self.ways) or 'none that can be used'}",
+            left_alone=[*self.unused, *self.parts, *(f"{found}: in no vendor table" for found in self.unknown)],
         )
 
 
@@ -153,120 +143,53 @@ def gather(
     gaps: tuple[str, ...],
     node_pools: list[Obj],
     autoscaler_status: Obj | None,
+    options: Mapping[str, str] | None = None,
 ) -> Facts:
-    """Facts from the API's answers."""
-    pools = nodepools.gather(nodes, node_pools, autoscaler_status)
-    offered = tuple(found for node in nodes if _usable(node) for found in _accelerators(node))
-    drivers = tuple(_dra(device_classes, slices, {_name(node): node for node in nodes}))
-    because = {item.simulated for group in (offered, drivers, pools) for item in group}
+    """Facts from the API's answers, and from what was told of the cluster."""
+    told = dict(options or {})
+    mode: Mode = ways.mode(told)
+    pools = nodepools.gather(nodes, node_pools, autoscaler_status, told.get("pool-label", ""))
+    there = {nodeviews.name(node): node for node in nodes}
+    usable = [node for node in nodes if nodeviews.usable(node)]
+    drivers = dra_slices.drivers(device_classes, slices, there)
+    chosen = ways.choose(
+        mode,
+        [found for node in usable for found in offers.of(node)],
+        dra_slices.accelerators(device_classes, slices, there),
+        device_classes,
+        unreadable=next((gap for gap in gaps if gap.startswith(_FORBIDDEN)), ""),
+    )
+    because = {item.simulated for group in (chosen.by_resource, chosen.by_claim, drivers, pools) for item in group}
+    closed = [(node, nodeviews.closed(node)) for node in nodes if any(offers.of(node)) and nodeviews.closed(node)]
     return Facts(
         version=str(version.get("gitVersion", "")),
         platform=str(version.get("platform", "")),
         system_uid=system["metadata"]["uid"],
         groups=frozenset(_group_versions(groups)),
-        nodes=tuple(_node(node, offered) for node in nodes),
-        accelerators=offered,
-        dra=drivers,
-        runtime_classes=tuple(sorted(_name(item) for item in runtime_classes)),
+        nodes=tuple(_node(node, chosen.by_resource + chosen.by_claim) for node in nodes),
+        accelerators=chosen.by_resource,
+        dra=tuple(drivers),
+        runtime_classes=tuple(sorted(nodeviews.name(item) for item in runtime_classes)),
         components=tuple(_components(nodes, workloads)),
         simulated=tuple(sorted(because - {""})),
         gaps=gaps,
         pools=pools,
-        fenced=tuple(_behind(node) for node in nodes if _fenced(node) and any(_accelerators(node))),
+        options=told,
+        fenced=tuple(f"{nodeviews.name(node)} ({why})" for node, why in closed if nodeviews.fenced(node)),
+        claimable=chosen.by_claim,
+        allocation=mode,
+        ways=chosen.ways,
+        unknown=(*(found for node in nodes for found in offers.unknown(node)), *dra_slices.unknown(slices)),
+        parts=tuple(found for node in usable for found in offers.parts(node)),
+        refused=chosen.refused,
+        unused=(
+            *(f"{found.words}: {why}" for node, why in closed for found in offers.of(node)),
+            *chosen.unused,
+        ),
     )
 
 
-def _name(obj: Obj) -> str:
-    return str(obj["metadata"]["name"])
-
-
-def _labels(obj: Obj) -> dict[str, str]:
-    return dict(obj["metadata"].get("labels") or {})
-
-
-def _usable(node: Obj) -> bool:
-    return _ready(node) and not node.get("spec", {}).get("unschedulable") and not _fenced(node)
-
-
-def _fenced(node: Obj) -> list[str]:
-    """Keys of taints that keep our pods off: they tolerate only those named like an accelerator's resource."""
-    taints = node.get("spec", {}).get("taints") or []
-    hard = [str(taint.get("key")) for taint in taints if taint.get("effect") in ("NoSchedule", "NoExecute")]
-    return [key for key in hard if vendors.by_resource(key) is None]
-
-
-def _behind(node: Obj) -> str:
-    return f"{_name(node)} (taint {', '.join(_fenced(node))})"
-
-
-def _ready(node: Obj) -> bool:
-    conditions = node.get("status", {}).get("conditions") or []
-    return any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
-
-
-def _accelerators(node: Obj) -> Iterable[AcceleratorNode]:
-    labels = _labels(node)
-    for resource, amount in sorted((node.get("status", {}).get("allocatable") or {}).items()):
-        kind = vendors.by_resource(resource)
-        if kind is None or not str(amount).isdigit() or int(amount) == 0:
-            continue
-        product = labels.get(kind.product_label, "")
-        physical = _count(labels.get(kind.count_label, ""), default=0)
-        replicas = _count(labels.get(kind.replicas_label, ""), default=1)
-        yield AcceleratorNode(
-            node=_name(node),
-            resource=resource,
-            allocatable=int(amount),
-            kind=kind,
-            product=product,
-            physical=physical,
-            replicas=max(replicas, 1),
-            strategy=labels.get(kind.sharing_strategy_label, ""),
-            virtual=vendors.virtual(labels),
-            simulated=vendors.simulated_node(labels),
-            labels=tuple(sorted(labels.items())),
-        )
-
-
-def _count(text: str, *, default: int) -> int:
-    return int(text) if text.isdigit() else default
-
-
-def _dra(classes: list[Obj], slices: list[Obj], nodes: dict[str, Obj]) -> Iterable[DraDriver]:
-    """Drivers whose newest pool generation is complete and has untainted devices on usable nodes."""
-    drivers = sorted({str(item["spec"]["driver"]) for item in slices})
-    for driver in drivers:
-        mine = [item["spec"] for item in slices if item["spec"]["driver"] == driver]
-        usable = [spec for pool in _newest_pools(mine) for spec in pool if _reachable(spec, nodes)]
-        devices = [dev for spec in usable for dev in spec.get("devices") or [] if not dev.get("taints")]
-        name = next((_name(item) for item in classes if _selects(item, driver)), "")
-        if devices and name:
-            where = tuple(sorted({str(spec.get("nodeName") or "several nodes") for spec in usable}))
-            yield DraDriver(driver, name, len(devices), where, vendors.simulated_driver(driver))
-
-
-def _newest_pools(specs: list[Obj]) -> Iterable[list[Obj]]:
-    for name in sorted({spec["pool"]["name"] for spec in specs}):
-        pool = [spec for spec in specs if spec["pool"]["name"] == name]
-        newest = max(int(spec["pool"].get("generation", 0)) for spec in pool)
-        current = [spec for spec in pool if int(spec["pool"].get("generation", 0)) == newest]
-        if len(current) == int(current[0]["pool"].get("resourceSliceCount", 1)):
-            yield current
-
-
-def _reachable(spec: Obj, nodes: dict[str, Obj]) -> bool:
-    if spec.get("nodeName"):
-        return spec["nodeName"] in nodes and _usable(nodes[spec["nodeName"]])
-    return any(_usable(node) for node in nodes.values())
-
-
-def _selects(device_class: Obj, driver: str) -> bool:
-    selectors = device_class.get("spec", {}).get("selectors") or []
-    return any(f"'{driver}'" in text or f'"{driver}"' in text for text in (_cel(found) for found in selectors))
-
-
-def _cel(selector: Obj) -> str:
-    return str((selector.get("cel") or {}).get("expression", ""))
+_FORBIDDEN = f"{kinds.DEVICE_CLASS.plural}: 403"
 
 
 def _group_versions(groups: Obj) -> Iterable[str]:
@@ -277,10 +200,10 @@ def _group_versions(groups: Obj) -> Iterable[str]:
 
 def _node(node: Obj, offered: tuple[AcceleratorNode, ...]) -> NodeFacts:
     info = node.get("status", {}).get("nodeInfo") or {}
-    mine = [found for found in offered if found.node == _name(node)]
+    mine = [found for found in offered if found.node == nodeviews.name(node)]
     return NodeFacts(
-        name=_name(node),
-        ready=_ready(node),
+        name=nodeviews.name(node),
+        ready=nodeviews.ready(node),
         kubelet=str(info.get("kubeletVersion", "")),
         runtime=str(info.get("containerRuntimeVersion", "")),
         os=str(info.get("osImage", "")),
@@ -313,13 +236,13 @@ def _components(nodes: list[Obj], workloads: list[Obj]) -> Iterable[ComponentFac
         if version:
             yield ComponentFacts(name=name, version=version, source="the nodes' status")
     seen: set[tuple[str, str]] = set()
-    for item in sorted(workloads, key=_name):
+    for item in sorted(workloads, key=nodeviews.name):
         for container in item["spec"]["template"]["spec"].get("containers") or []:
             image = str(container.get("image", ""))
             name, version = _image(image)
             if (name, version) not in seen:
                 seen.add((name, version))
-                source = f"image of {item['kind']} {item['metadata'].get('namespace', '')}/{_name(item)}"
+                source = f"image of {item['kind']} {item['metadata'].get('namespace', '')}/{nodeviews.name(item)}"
                 yield ComponentFacts(name=name, version=version, source=source)
 
 

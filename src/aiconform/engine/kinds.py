@@ -57,6 +57,10 @@ PROMETHEUS = Kind("monitoring.coreos.com/v1", "Prometheus", "prometheuses")
 SERVICE_MONITOR = Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors")
 JOB = Kind("batch/v1", "Job", "jobs")
 VOLCANO_JOB = Kind("batch.volcano.sh/v1alpha1", "Job", "jobs")
+CLUSTER_POLICY = Kind("nvidia.com/v1", "ClusterPolicy", "clusterpolicies", namespaced=False)
+API_SERVICE = Kind("apiregistration.k8s.io/v1", "APIService", "apiservices", namespaced=False)
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
+LIMIT_RANGE = Kind("v1", "LimitRange", "limitranges")
 POD_GROUP = Kind("scheduling.volcano.sh/v1beta1", "PodGroup", "podgroups")
 TOPOLOGY = Kind("kueue.x-k8s.io/v1beta2", "Topology", "topologies", namespaced=False)
 RESOURCE_FLAVOR = Kind("kueue.x-k8s.io/v1beta2", "ResourceFlavor", "resourceflavors", namespaced=False)
@@ -65,6 +69,7 @@ LOCAL_QUEUE = Kind("kueue.x-k8s.io/v1beta2", "LocalQueue", "localqueues")
 NODE_POOL = Kind("karpenter.sh/v1", "NodePool", "nodepools", namespaced=False)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 WORKLOAD = Kind("kueue.x-k8s.io/v1beta2", "Workload", "workloads")
+JOB_SET = Kind("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets")
 RAY_CLUSTER = Kind("ray.io/v1", "RayCluster", "rayclusters")
 RAY_JOB = Kind("ray.io/v1", "RayJob", "rayjobs")
 VALIDATING_WEBHOOKS = Kind(
@@ -73,6 +78,16 @@ VALIDATING_WEBHOOKS = Kind(
     "validatingwebhookconfigurations",
     namespaced=False,
 )
+MUTATING_WEBHOOKS = Kind(
+    "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False
+)
+
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
+LIMIT_RANGE = Kind("v1", "LimitRange", "limitranges")
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+
+MADE_CLUSTER_WIDE = (CLUSTER_QUEUE, RESOURCE_FLAVOR, TOPOLOGY)
+"""Kinds of the whole cluster that checks create, those first that name the others; a clean-up looks for these."""
 
 _KNOWN = {
     (kind.api_version, kind.kind): kind
@@ -107,9 +122,14 @@ _KNOWN = {
         NODE_POOL,
         CONFIG_MAP,
         WORKLOAD,
+        JOB_SET,
         RAY_CLUSTER,
         RAY_JOB,
         VALIDATING_WEBHOOKS,
+        MUTATING_WEBHOOKS,
+        RESOURCE_QUOTA,
+        LIMIT_RANGE,
+        NETWORK_POLICY,
     )
 }
 

@@ -6,22 +6,25 @@ requests are turned back before they are sent. What is recorded is what the chec
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from aiconform.cluster.http import ClusterHttp, RawAnswer, RawRequest, RawStream
 from aiconform.engine.lane import CUT, LEFT, Answer, Ask, Piece, Stream, TimeUp, audit_id
+from aiconform.engine.pace import Pace
 from aiconform.evidence.records import ChunkData, DeadlineData, RequestData, ResponseData
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from aiconform.engine.journal import Journal
     from aiconform.evidence.records import Record
     from aiconform.evidence.redact import Redactor
     from aiconform.evidence.writer import BundleWriter
@@ -56,6 +59,8 @@ class Wire:
     writer: BundleWriter
     redactor: Redactor
     clock: Clock
+    journal: Journal | None = None
+    pace: Pace = field(default_factory=Pace)
 
     def lane(self, name: str) -> LiveLane:
         """A new lane."""
@@ -82,18 +87,35 @@ class LiveLane:
         self._append(payload)
 
     async def exchange(self, ask: Ask) -> Answer:
-        """See :class:`~aiconform.engine.lane.Lane`."""
-        n = self._ask(ask, stream=False)
-        try:
-            raw = await self._wire.http.send(self._outgoing(ask, n))
-        except anyio.get_cancelled_exc_class():
-            self._append(ResponseData(status=0, error=CUT))
-            raise
+        """See :class:`~aiconform.engine.lane.Lane`.
+
+        Raises:
+            UsageError: what is to be created cannot be written to the journal; it is not created.
+        """
+        async with self._wire.pace.turn():
+            manifest = self._journalled(ask)
+            n = self._ask(ask, stream=False)
+            try:
+                raw = await self._wire.http.send(self._outgoing(ask, n))
+            except anyio.get_cancelled_exc_class():
+                self._append(ResponseData(status=0, error=CUT))
+                raise
         content_type = self._wire.redactor.redact_text(raw.headers.get("content-type", ""))
         body = self._wire.redactor.redact_body(raw.body, content_type) if raw.body else b""
         self._append(self._response(raw, body))
+        if manifest and raw.status == 201 and self._wire.journal is not None:
+            self._wire.journal.created(manifest, _uid(body))
+        wait = seconds_to_wait(raw.headers.get("retry-after", ""))
         error = self._wire.redactor.redact_text(raw.error)
-        return Answer(n, raw.status, body, content_type, error, _seconds(raw.headers.get("retry-after", "")))
+        return Answer(n, raw.status, body, content_type, error, wait)
+
+    def _journalled(self, ask: Ask) -> dict[str, Any]:
+        """Write down what is about to be created, if anything is."""
+        if self._wire.journal is None or ask.method != "POST" or not ask.body:
+            return {}
+        manifest: dict[str, Any] = json.loads(ask.body)
+        self._wire.journal.creating(manifest)
+        return manifest
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:
         """See :class:`~aiconform.engine.lane.Lane`."""
@@ -221,5 +243,15 @@ class LiveStream:
         return Piece(body, end)
 
 
-def _seconds(text: str) -> float:
+def seconds_to_wait(text: str) -> float:
+    """A Retry-After header in seconds; 0 where there is none, or a date."""
     return float(text) if text.isdigit() else 0.0
+
+
+def _uid(body: bytes) -> str:
+    """The uid of an object that was created; empty where the answer does not tell."""
+    try:
+        found = json.loads(body)["metadata"]["uid"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return str(found)

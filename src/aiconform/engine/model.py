@@ -121,14 +121,20 @@ class Check:
         needs: conditions on the cluster, looked at in order; the first unmet one says why the check is not run.
         holds: names of accelerators that no other check may use meanwhile, such as ``gpu-0/nvidia.com/gpu``.
         limits: what the check does not show, for the page.
+        headline: the line beside its verdict, with names of figures in braces: ``asked {asked}, measured {measured}``.
         pod_security: Pod Security Standard of the namespace its pods run in.
+        rights: what it must be allowed, beside what every run needs; written as :mod:`aiconform.engine.rights` says.
+        usual_s: seconds it takes on a local cluster, as the recorded runs show; 0 if none was recorded.
     """
 
     requirement: str
     needs: tuple[Need, ...] = ()
     holds: Callable[[Facts], frozenset[str]] = _nothing_held
     limits: tuple[str, ...] = ()
+    headline: str = ""
     pod_security: Literal["restricted", "baseline"] = "restricted"
+    rights: tuple[str, ...] = ()
+    usual_s: int = 0
     probes: list[Probe] = field(default_factory=list)
 
     def positive(

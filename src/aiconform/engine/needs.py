@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from aiconform.engine.facts import AcceleratorNode, DraDriver, Facts
+from aiconform.engine.facts import Facts
 from aiconform.engine.model import Need, Unmet
+from aiconform.engine.offers import AcceleratorNode
+from aiconform.engine.slices import DraDriver
 
 Choose = Callable[[AcceleratorNode], bool]
 
@@ -21,25 +23,52 @@ def api(group_version: str) -> Need:
     return need
 
 
-def accelerator(which: str, choose: Choose = lambda _: True, *, otherwise: str = "not run") -> Need:
-    """Some usable node offers an accelerator that ``choose`` takes; ``which`` says so in words."""
+def accelerator(
+    which: str, choose: Choose = lambda _: True, *, by_hand: str, otherwise: str = "not run", claims: bool = False
+) -> Need:
+    """Some usable node offers an accelerator that ``choose`` takes.
+
+    Args:
+        which: says so in words.
+        choose: takes an accelerator.
+        by_hand: what a person has to show where the accelerators are not recognised.
+        otherwise: the outcome where there is none.
+        claims: whether the check can also ask for accelerators by DRA.
+    """
 
     def need(facts: Facts) -> Unmet | None:
-        if any(choose(found) for found in facts.accelerators):
+        if any(choose(found) for found in (facts.chosen if claims else facts.accelerators)):
             return None
-        offered = "; ".join(f"{a.allocatable} {a.resource} on {a.node}" for a in facts.accelerators)
+        parts = facts.parts if otherwise == "not run" else ()  # parts of physical devices are no virtual ones
+        if gap := unrecognised(facts, f"needs {which}", by_hand, parts):
+            return gap
+        offered = "; ".join(found.words for found in facts.chosen)
         seen = f"the nodes offer {offered}" if offered else "no node offers an accelerator that is known"
         left = f"; left alone for their taints: {', '.join(facts.fenced)}" if facts.fenced else ""
+        if not claims and any(choose(found) for found in facts.claimable):
+            left += "; this check does not ask by claims: try --allocation device-plugin"
+        elif facts.allocation != "auto":
+            left += f"; asked for by --allocation {facts.allocation} alone"
         return Unmet("n/a" if otherwise == "n/a" else "not run", f"needs {which}; {seen}{left}")
 
     return need
 
 
-def holds(choose: Choose) -> Callable[[Facts], frozenset[str]]:
+def unrecognised(facts: Facts, wanted: str, by_hand: str, parts: Sequence[str] = ()) -> Unmet | None:
+    """Undecided where there is hardware that we cannot judge: unknown to the vendor tables, or not to be asked for."""
+    reasons = [f"in no vendor table: {', '.join(facts.unknown)}"] if facts.unknown else []
+    reasons += [f"not examined: {', '.join(parts)}"] if parts else []
+    reasons += [f"not asked for: {', '.join(facts.refused)}"] if facts.refused else []
+    if not reasons:
+        return None
+    return Unmet("undecided", f"{wanted}; {'; '.join(reasons)}; show by hand: {by_hand}")
+
+
+def holds(choose: Choose, *, claims: bool = False) -> Callable[[Facts], frozenset[str]]:
     """Names of the accelerators that ``choose`` takes, for :attr:`Check.holds <aiconform.engine.model.Check>`."""
 
     def held(facts: Facts) -> frozenset[str]:
-        return frozenset(found.lock for found in facts.accelerators if choose(found))
+        return frozenset(found.lock for found in (facts.chosen if claims else facts.accelerators) if choose(found))
 
     return held
 
@@ -70,16 +99,23 @@ def first(found: Iterable[AcceleratorNode], choose: Choose) -> AcceleratorNode:
 
 
 def dra_driver(facts: Facts) -> DraDriver | None:
-    """The DRA driver a check uses: the one with most devices, first by name."""
-    return max(facts.dra, key=lambda driver: driver.devices, default=None)
+    """The DRA driver that is claimed from: of the vendor tables' drivers a real one first, then that with most devices.
+
+    Drivers of other things (channels between nodes, network devices) are in no table and so never chosen.
+    """
+    return max(facts.dra, key=lambda driver: (not driver.simulated, driver.devices), default=None)
 
 
 def dra(facts: Facts) -> Unmet | None:
-    """Some DRA driver offers devices that pods can reach."""
+    """Some DRA driver that is known offers devices that pods can reach."""
     if facts.dra:
         return None
     if facts.gaps:
         return Unmet("undecided", f"cannot tell whether a DRA driver offers devices: {'; '.join(facts.gaps)}")
+    strange = [found for found in facts.unknown if "DRA driver" in found]
+    if strange:
+        by_hand = "a claim that is allocated, what its container has of the device, and the claim freed afterwards"
+        return Unmet("undecided", f"in no vendor table: {', '.join(strange)}; show by hand: {by_hand}")
     return Unmet("not run", "no DRA driver offers a device on a usable node; the API alone shows no allocation")
 
 

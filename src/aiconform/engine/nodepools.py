@@ -1,7 +1,7 @@
 """Groups of nodes that an autoscaler makes larger and smaller: a pure function of what the API answers.
 
 Karpenter's NodePools say what they may hold. Cluster Autoscaler tells of its groups in a ConfigMap; which nodes are of
-a group is told by the labels that platforms put on them.
+a group is told by the labels that platforms put on them. Where a platform hides all that, a person may tell a label.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ Obj = dict[str, Any]
 
 KARPENTER: Final = "Karpenter"
 CLUSTER_AUTOSCALER: Final = "Cluster Autoscaler"
+UNNAMED: Final = "the autoscaler"
+"""Whoever minds a pool that a person told of by a label: platforms may hide what tells it."""
 KARPENTER_API: Final = "karpenter.sh/v1"
 STATUS: Final = ("kube-system", "cluster-autoscaler-status")
 """Namespace and name of the ConfigMap in which Cluster Autoscaler tells of its groups."""
@@ -68,18 +70,24 @@ class NodePool:
     @property
     def bounds(self) -> str:
         """How many nodes it may have, in words."""
+        if self.autoscaler == UNNAMED:
+            return "not known"
         return f"{self.minimum} to {'any number' if self.maximum is None else self.maximum} nodes"
 
 
-def gather(nodes: list[Obj], karpenter: list[Obj], status: Obj | None) -> tuple[NodePool, ...]:
+def gather(nodes: list[Obj], karpenter: list[Obj], status: Obj | None, told: str = "") -> tuple[NodePool, ...]:
     """The pools with accelerators, those that can grow first.
 
     Args:
         nodes: Node objects.
         karpenter: NodePool objects.
         status: the ConfigMap of Cluster Autoscaler, if there is one.
+        told: label of the nodes of the one pool to look at, ``KEY=VALUE``, if one was told.
     """
     found = [*_karpenter(nodes, karpenter), *_groups(nodes, status)]
+    if told:
+        label = _label(told)
+        return tuple(pool for pool in found if pool.label == label) or (_told_of(nodes, label),)
     return tuple(sorted(found, key=lambda pool: (bool(pool.stuck), not pool.nodes, pool.name)))
 
 
@@ -111,6 +119,38 @@ def _karpenter(nodes: list[Obj], pools: list[Obj]) -> Iterable[NodePool]:
         )
 
 
+def _label(told: str) -> tuple[str, str]:
+    key, _, value = told.partition("=")
+    return key, value
+
+
+def _told_of(nodes: list[Obj], label: tuple[str, str]) -> NodePool:
+    """A pool of which only the label of its nodes is known: neither its bounds nor its autoscaler."""
+    mine = [node for node in nodes if _carries(node, label)]
+    resource, per_node = _offered(mine)
+    stuck = _stuck(mine, per_node, 0, None)
+    if not resource:
+        offered = "no node of it offers an accelerator that is known" if mine else "no node carries that label now"
+        stuck = f"{offered}, so it is not known what a new one would offer"
+    return NodePool(
+        UNNAMED,
+        label[1],
+        label,
+        tuple(_name(node) for node in mine),
+        resource,
+        per_node,
+        minimum=0,
+        maximum=None,
+        taints=_keys(mine),
+        stuck=stuck,
+        simulated=_simulated(mine),
+    )
+
+
+def _keys(mine: list[Obj]) -> tuple[str, ...]:
+    return tuple(sorted({str(taint["key"]) for node in mine for taint in _taints(node)}))
+
+
 def _maximum(limits: Mapping[str, Any], resource: str, per_node: int) -> int | None:
     """Nodes that limits on accelerators or on nodes leave room for; other limits are not reckoned."""
     found = [int(limits["nodes"])] if str(limits.get("nodes", "")).isdigit() else []
@@ -139,7 +179,7 @@ def _groups(nodes: list[Obj], status: Obj | None) -> Iterable[NodePool]:
             per_node,
             minimum=minimum,
             maximum=maximum,
-            taints=tuple(sorted({str(taint["key"]) for node in mine for taint in _taints(node)})),
+            taints=_keys(mine),
             stuck=_stuck(mine, per_node, minimum, maximum),
             simulated=_simulated(mine),
         )

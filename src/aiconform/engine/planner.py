@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiconform import __version__, catalog
+from aiconform.catalog import accelerators
+from aiconform.catalog.options import checked
 from aiconform.errors import InternalError
 from aiconform.evidence.documents import Plan, PlannedCheck, PlannedProbe
 
@@ -31,11 +33,12 @@ def plan(
     server_ca_sha256: str,
     unusual: tuple[str, ...] = (),
     images: Mapping[str, str],
+    options: Mapping[str, str],
 ) -> Plan:
     """Plan the requirements named, or all of the release.
 
     Raises:
-        UsageError: the release or a requirement is not in the catalog.
+        UsageError: the release or a requirement is not in the catalog, or an option is not known or not usable.
     """
     wanted = [catalog.get(release, name) for name in requirements] or list(catalog.requirements(release))
     return Plan(
@@ -49,13 +52,14 @@ def plan(
         server_ca_sha256=server_ca_sha256,
         unusual=list(unusual),
         images=dict(sorted(images.items())),
+        options=checked(options),
         checks=[_planned(requirement, checks.get(requirement.id)) for requirement in wanted],
     )
 
 
 def judge_digest() -> str:
-    """Digest of the engine's code, which observes and judges."""
-    return _digest(_sources("aiconform.engine"))
+    """Digest of the engine's code, which observes and judges, and of the vendor tables that it goes by."""
+    return hashlib.sha256(f"{_digest(_sources('aiconform.engine'))} {accelerators.digest()}".encode()).hexdigest()
 
 
 def check_digest(check: Check) -> str:
@@ -74,6 +78,7 @@ def _planned(requirement: Requirement, check: Check | None) -> PlannedCheck:
         kar=requirement.kar,
         asks=requirement.asks,
         limits=list(check.limits) if check else [],
+        headline=check.headline if check else "",
         not_run="" if check else NO_CHECK,
         code_sha256=check_digest(check) if check else "",
         probes=[

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from aiconform.engine.conduct import PreflightError, compose, conduct
+from aiconform.engine.conduct import compose, conduct
 from aiconform.engine.examine import KEPT
 from aiconform.engine.lane import Divergence
 from aiconform.engine.planner import check_digest, judge_digest
+from aiconform.engine.preflight import PreflightError
 from aiconform.engine.stage import END_LANE, ReplayStage
 
 if TYPE_CHECKING:

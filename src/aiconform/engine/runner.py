@@ -16,12 +16,18 @@ import anyio
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp
 from aiconform.cluster.plugin_process import Aside
-from aiconform.engine.conduct import Outcome, PreflightError, compose, conduct, namespaces
+from aiconform.engine.conduct import Outcome, compose, conduct
 from aiconform.engine.events import Emit, PluginAsks, PluginDone, RunFinished, RunStarted, Told
 from aiconform.engine.images import DEFAULT_IMAGES
+from aiconform.engine.journal import NAME, Journal
 from aiconform.engine.live import Clock, Wire
+from aiconform.engine.ownership import namespaces
 from aiconform.engine.planner import plan as make_plan
+from aiconform.engine.preflight import PreflightError
 from aiconform.engine.stage import LiveStage
+from aiconform.engine.sweep import find, remove_left
+from aiconform.engine.undecidable import UndecidableError
+from aiconform.engine.unrecorded import UnrecordedLane
 from aiconform.errors import AiconformError, UnreachableError
 from aiconform.evidence.redact import Redactor
 from aiconform.evidence.writer import BundleWriter
@@ -44,6 +50,7 @@ class RunOptions:
         images: reference by role; the public ones where it names none.
         arrivals: tells of parts of the cluster that come up while the run goes on.
         command: the command line, for the plan.
+        options: what was told of the cluster, by name: see :mod:`aiconform.catalog.options`.
     """
 
     release: str
@@ -56,6 +63,7 @@ class RunOptions:
     command: tuple[str, ...] = ()
     run: str = ""
     arrivals: Arrivals | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,27 +112,37 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
         server_ca_sha256=connection.ca_sha256,
         unusual=connection.unusual,
         images={**DEFAULT_IMAGES, **options.images},
+        options=options.options,
     )
     bundle = options.output / "bundle"
     writer = BundleWriter(bundle, wall=clock.wall, mono_us=clock.mono_us)
     started = writer.commit_plan(plan).wall
     emit(RunStarted(plan, bundle))
+    journal = Journal(options.output / NAME, run_id, connection.server)
     async with cluster as http:
-        stage = LiveStage(Wire(run_id, http, writer, redactor, clock), options.arrivals)
+        stage = LiveStage(Wire(run_id, http, writer, redactor, clock, journal), options.arrivals)
 
         async def work() -> Outcome:
             return await conduct(stage, plan, checks, emit, keep=options.keep, side_by_side=True)
 
+        left = True
         try:
             outcome = await _until_told(stage, plan, work)
+            left = options.keep or bool(outcome.left)
         except PreflightError as refused:
-            # nothing was observed and nothing was changed: an unsealed bundle would only be litter
+            left = bool(refused.left)
+            # nothing was observed: an unsealed bundle would only be litter
             shutil.rmtree(bundle, ignore_errors=True)
-            raise UnreachableError(
-                refused.cause,
-                details=[f"server {connection.server}"],
-                hint=(http.trouble and http.trouble.hint) or "try kubectl get nodes with the same context",
-            ) from refused
+            trouble = http.trouble and http.trouble.hint
+            raise _refusal(refused, connection.server, run_id, trouble or "") from refused
+        except (AbandonedError, anyio.get_cancelled_exc_class()):
+            raise
+        except BaseException:
+            # a bug, or a disk that is full: what can no longer be recorded is removed all the same
+            left = not await _swept(http, run_id)
+            raise
+        finally:
+            journal.close(keep=left)
     verdicts = compose(plan, outcome, started=started, ended=writer.last_wall, keep=options.keep)
     root = writer.seal(verdicts=verdicts, partial=outcome.partial)
     emit(RunFinished(verdicts, bundle, root, clock.seconds()))
@@ -143,6 +161,29 @@ def _aside(redactor: Redactor, emit: Emit) -> Aside:
             emit(PluginDone())
 
     return Aside(lambda line: emit(Told(redactor.redact_text(line))), terminal)
+
+
+def _refusal(refused: PreflightError, server: str, run: str, hint: str) -> UnreachableError:
+    details = [*refused.details, f"server {server}", *(f"may be left on the cluster: {name}" for name in refused.left)]
+    hint = (
+        f"aiconform cleanup --run {run}"
+        if refused.left
+        else refused.hint or hint or "try kubectl get nodes with the same context"
+    )
+    return UnreachableError(refused.cause, details=details, hint=hint)
+
+
+async def _swept(http: ClusterHttp, run: str) -> bool:
+    """Remove what is there of a run without recording it; returns whether nothing is left."""
+    lane = UnrecordedLane(http, run, "sweep")
+    still: list[str] = []
+    with anyio.CancelScope(shield=True):
+        try:
+            for left in await find(lane, run):
+                still += (await remove_left(lane, left, lambda _: None)).left
+        except UndecidableError as problem:
+            still.append(problem.cause)
+    return not still
 
 
 async def _until_told(stage: LiveStage, plan: Plan, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
@@ -174,7 +215,7 @@ async def _until_told(stage: LiveStage, plan: Plan, work: Callable[[], Awaitable
         raise AbandonedError(
             "interrupted before the clean-up was over",
             details=[f"namespace {name} may be left on the cluster"],
-            hint=f"kubectl delete namespace {name} --ignore-not-found",
+            hint=f"aiconform cleanup --run {plan.run}",
         )
     return result[0]
 

@@ -35,6 +35,9 @@ class Stage(Protocol):
     def lane(self, name: str) -> Lane:
         """The lane of this name; it exists once."""
 
+    def has(self, name: str) -> bool:
+        """Whether there is a lane of this name: in a replay of an older bundle some are not."""
+
     async def bounded(self, lane: Lane, work: Work, *, limit_s: float) -> str:
         """Do the work of a lane until it ends, its time is up, or the run is interrupted.
 
@@ -103,6 +106,10 @@ class LiveStage:
         while self._arrivals is not None:
             tell(self._arrivals.state(requirement))
             await anyio.sleep(_TELL_EVERY_S)
+
+    def has(self, name: str) -> bool:  # noqa: ARG002 - live, every lane can be made
+        """See :class:`Stage`."""
+        return True
 
     def lane(self, name: str) -> LiveLane:
         """See :class:`Stage`."""
@@ -187,6 +194,10 @@ class ReplayStage:
         """See :class:`Stage`: then the lane holds a verdict and nothing else."""
         first = next(iter(self._bundle.lanes.get(lane.name, [])), None)
         return first is not None and first.type == "verdict"
+
+    def has(self, name: str) -> bool:
+        """See :class:`Stage`."""
+        return name in self._bundle.lanes
 
     def lane(self, name: str) -> ReplayLane:
         """See :class:`Stage`."""

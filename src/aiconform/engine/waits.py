@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiconform.engine.api import Api, Obj, selectors
-from aiconform.engine.lane import TEXT, Ask, TimeUp
+from aiconform.engine.lane import TEXT, Ask, Piece, Stream, TimeUp
 from aiconform.engine.model import State
 from aiconform.engine.undecidable import RefusedError, UndecidableError, UnusableError
 from aiconform.evidence.strictjson import StrictJSONError, loads
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 Condition = Callable[[list[Obj]], State]
 Tell = Callable[[str], None]
+
+SILENCE_S = 60.0
+"""A watch that says nothing for so long may be dead: everything is read anew."""
+_TRY_AGAIN = (410, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ async def _snapshots(api: Api, target: Target, *, limit: float, waiting_for: str
             api.asked.append(stream.n)
             ended = False
             while not ended:
-                piece = await stream.next(limit=limit, waiting_for=waiting_for)
+                piece = await _next(api, stream, limit=limit, waiting_for=waiting_for)
+                if piece is None or stream.status in _TRY_AGAIN:
+                    break
                 if piece.body:
                     if stream.status != 200:
                         raise RefusedError(f"watch {target.kind.plural}", stream.status, "", "")
@@ -93,6 +99,17 @@ async def _snapshots(api: Api, target: Target, *, limit: float, waiting_for: str
                         yield _sorted(known)
                 ended = ended or bool(piece.end)
         await api.lane.pause(0.2, limit=limit, waiting_for=waiting_for)
+
+
+async def _next(api: Api, stream: Stream, *, limit: float, waiting_for: str) -> Piece | None:
+    """The next piece of a watch; None where it was silent for too long."""
+    patience = api.lane.now + SILENCE_S
+    if limit <= patience:
+        return await stream.next(limit=limit, waiting_for=waiting_for)
+    try:
+        return await stream.next(limit=patience, waiting_for="a word from the watch")
+    except TimeUp:
+        return None
 
 
 def _apply(api: Api, target: Target, known: dict[str, Obj], line: bytes) -> tuple[bool, bool]:
@@ -107,7 +124,7 @@ def _apply(api: Api, target: Target, known: dict[str, Obj], line: bytes) -> tupl
     if what == "BOOKMARK":
         return False, False
     if what == "ERROR":
-        if obj.get("code") == 410:
+        if obj.get("code") in _TRY_AGAIN:
             return False, True
         raise RefusedError(f"watch {target.kind.plural}", int(obj.get("code") or 0), str(obj.get("reason")), "")
     # a DELETED event carries the object's last state; its labels may be gone with it, so they are not asked for

@@ -19,6 +19,11 @@ class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _absent(value: object) -> bool:
+    """Whether a field is left out of the canonical form: one that earlier bundles do not have."""
+    return not value
+
+
 Level = Literal["MUST", "SHOULD"]
 ProbeKind = Literal["positive", "negative", "recovery"]
 
@@ -45,6 +50,7 @@ class PlannedCheck(_Document):
     kar: str = Field(default="", description="Kubernetes AI requirement number, such as KAR-0051, or empty")
     asks: str = Field(description="what is asked, in our words")
     limits: list[str] = Field(default=[], description="what the check does not show")
+    headline: str = Field(default="", description="pattern of a line on what was measured: figures in braces")
     not_run: str = ""
     code_sha256: str = Field(default="", description="digest of the code that observes and judges")
     probes: list[PlannedProbe] = []
@@ -66,6 +72,12 @@ class Plan(_Document):
         default=[], description="what a reader should know of the way to the cluster: a server not checked, a proxy"
     )
     images: dict[str, str] = Field(default={}, description="role to image reference")
+    options: dict[str, str] = Field(
+        default={},
+        # left out where there are none, so that bundles from before there were options keep their canonical form
+        exclude_if=lambda options: not options,
+        description="what was told of the cluster, such as gateway-class",
+    )
     checks: list[PlannedCheck]
 
     @model_serializer(mode="wrap")
@@ -120,6 +132,16 @@ class ComponentFacts(_Document):
     source: str
 
 
+class CapabilityFacts(_Document):
+    """Something that the cluster has for the checks to use; found is not proved."""
+
+    kind: str = Field(description="what it is for: 'gang scheduling', 'gateway', 'metrics'...")
+    name: str
+    detail: str = ""
+    how: list[str] = Field(default=[], description="by what it was known")
+    known: bool = Field(default=True, description="false: it could not be looked for, and 'how' says why")
+
+
 class ClusterFacts(_Document):
     """The cluster as discovery found it."""
 
@@ -130,6 +152,14 @@ class ClusterFacts(_Document):
     nodes: list[NodeFacts] = []
     components: list[ComponentFacts] = []
     accelerators: str = Field(default="", description="one line for the header")
+    # left out where there is none, so that bundles from before it are read as they were written
+    capabilities: list[CapabilityFacts] = Field(default=[], exclude_if=lambda found: not found)
+    asked_for: str = Field(
+        default="", description="how accelerators are asked for: the mode, and what it came to", exclude_if=_absent
+    )
+    left_alone: list[str] = Field(
+        default=[], description="accelerators that were seen and not used, each with why", exclude_if=_absent
+    )
 
 
 class Verdicts(_Document):

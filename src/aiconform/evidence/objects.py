@@ -13,7 +13,8 @@ Obj = dict[str, Any]
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _HOST_LABEL: Final = "kubernetes.io/hostname"
 _HOST_TYPES: Final = frozenset({"Hostname", "InternalDNS", "ExternalDNS"})
-_SERIALS: Final = frozenset({"serial", "serialNumber", "systemUUID", "machineID"})
+_SERIALS: Final = frozenset({"serial", "serialNumber", "systemUUID", "machineID", "continue"})
+"""``continue`` stands for the rest of a list, and spells out where that begins: the name of a node, say."""
 
 
 def tidy(obj: Obj, learn_host: Callable[[str], None]) -> Obj:

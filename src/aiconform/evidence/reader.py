@@ -126,7 +126,8 @@ def _document(name: str, data: bytes, model: type[_Model]) -> _Model:
             hint="use the version of aiconform that wrote the bundle",
         )
     found = _validated(name, value, model)
-    _must_be_canonical(name, found.model_dump(mode="json"), data)
+    # a field that came later is absent from an earlier version's bundle, which stays readable: it has its default
+    _must_be_canonical(name, found.model_dump(mode="json", exclude_unset=True), data)
     return found
 
 
@@ -146,8 +147,9 @@ def _record(number: int, line: bytes) -> Record:
     value = _strict(where, line)
     record = _validated(where, value, Record)
     data = _validated(where, record.data, PAYLOADS[record.type])
-    # one comparison covers canonical form, left-out defaults and values of another type
-    _must_be_canonical(where, record.model_dump(mode="json") | {"data": data.model_dump(mode="json")}, line)
+    # one comparison covers canonical form and values of another type
+    written = record.model_dump(mode="json", exclude_unset=True)
+    _must_be_canonical(where, written | {"data": data.model_dump(mode="json", exclude_unset=True)}, line)
     return record
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiconform.local import controlplane, k0s, node
+from aiconform.local import controlplane, k0s, node_services
 from aiconform.local.controlplane import ClusterKeys
-from aiconform.local.launch import INSIDE, Bind, Device, File, Launch
+from aiconform.local.node.launch import INSIDE, Bind, Device, File, Launch
 from aiconform.local.profiles import CONTROL, NodeExtras, NodeSpec
 from aiconform.local.state import ClusterState, Home, NodeState, base_directory, write_atomically
 
@@ -125,16 +125,16 @@ def launch_of(home: Home, place: NodeState, spec: NodeSpec, keys: ClusterKeys, p
     for name in ("kubelet", "k0s", "log", "cni", "etcd", "pki", "report", "accelerators"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     (home.logs / place.name).mkdir(exist_ok=True)
-    node.write_keys(keys, place, directory / "pki")
+    node_services.write_keys(keys, place, directory / "pki")
     extras = NodeExtras()
     if spec.accelerators is not None and parts.prepare is not None:
         extras = parts.prepare(spec, directory / "accelerators")
     labels = [f"{key}={value}" for key, value in {**spec.labels, **extras.labels}.items()]
     known_as = spec.provider_id or _known_as(home, place)
-    services = node.services(place, labels, spec.taints)
+    services = node_services.services(place, labels, spec.taints)
     if parts.runs_k0s:
-        services = (*node.without_kubelet(services), *k0s.worker_services(place, labels, known_as))
-    files = node.files(keys, place, machine_id=secrets.token_hex(16), provider_id=known_as)
+        services = (*node_services.without_kubelet(services), *k0s.worker_services(place, labels, known_as))
+    files = node_services.files(keys, place, machine_id=secrets.token_hex(16), provider_id=known_as)
     return Launch(
         hostname=spec.name,
         cgroup=f"{home.cgroup.path}/{spec.name}",

@@ -15,8 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aiconform.local import kernel
-from aiconform.local.services import FIRST_DELAY_S, LONGEST_DELAY_S, STEADY_S, Log, describe_exit
+from aiconform.local.node import kernel
+from aiconform.local.node.services import FIRST_DELAY_S, LONGEST_DELAY_S, STEADY_S, Log, describe_exit
 from aiconform.local.state import Home, write_atomically
 
 FILE = "companions.json"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from aiconform.local import kubeconfig
-from aiconform.local.launch import API_READY, INSIDE, File, Service
+from aiconform.local.node.launch import API_READY, INSIDE, File, Service
 from aiconform.local.pki import Authority, Pair, signing_key
 from aiconform.local.state import NodeState
 
@@ -104,10 +104,12 @@ def services(control: NodeState, listener: int) -> tuple[Service, ...]:
     return (
         _etcd(),
         _api_server(control),
-        Service("wait-api", (sys.executable, "-m", "aiconform.local.wait_api"), once=True),
+        Service("wait-api", (sys.executable, "-m", "aiconform.local.node.wait_api"), once=True),
         _controller_manager(),
         _scheduler(),
-        Service("relay", (sys.executable, "-m", "aiconform.local.relay"), environment={"LISTEN_FD": str(listener)}),
+        Service(
+            "relay", (sys.executable, "-m", "aiconform.local.node.relay"), environment={"LISTEN_FD": str(listener)}
+        ),
     )
 
 

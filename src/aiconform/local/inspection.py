@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiconform.local import kernel
 from aiconform.local.addons import records
 from aiconform.local.api import Api, ApiError, JsonObject
+from aiconform.local.node import kernel
 from aiconform.local.state import ClusterState, Home
 
 _OWN_NAMESPACES = ("kube-system", "nvidia-device-plugin", "dra-example-driver")

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiconform.errors import UsageError
-from aiconform.local import controlplane, node
+from aiconform.local import controlplane, node_services
 from aiconform.local.controlplane import CLUSTER_CIDR, CONF, DNS_DOMAIN, PORT, SERVICE_CIDR
-from aiconform.local.launch import API_READY, INSIDE, File, Service
+from aiconform.local.node.launch import API_READY, INSIDE, File, Service
 
 if TYPE_CHECKING:
     from aiconform.local.controlplane import ClusterKeys
@@ -82,17 +82,17 @@ def control_services(services: Iterable[Service], listener: int) -> tuple[Servic
     python = (sys.executable, "-m")
     return (
         *found.values(),
-        Service("k0s-controller", controller, after=(node.SOCKET,)),
-        Service("wait-api", (*python, "aiconform.local.wait_api"), once=True),
+        Service("k0s-controller", controller, after=(node_services.SOCKET,)),
+        Service("wait-api", (*python, "aiconform.local.node.wait_api"), once=True),
         Service("k0s-token", (*python, "aiconform.local.k0s_token"), after=(API_READY,), once=True),
-        Service("relay", (*python, "aiconform.local.relay"), environment={"LISTEN_FD": str(listener)}),
+        Service("relay", (*python, "aiconform.local.node.relay"), environment={"LISTEN_FD": str(listener)}),
     )
 
 
 def worker_services(place: NodeState, labels: list[str], provider_id: str) -> tuple[Service, ...]:
     """What any other node runs instead of upstream's kubelet."""
     worker = (PROGRAM, "worker", f"--token-file={TOKEN}", *_common(place, labels, provider_id))
-    return (Service(_WORKER, worker, after=(node.SOCKET, TOKEN)),)
+    return (Service(_WORKER, worker, after=(node_services.SOCKET, TOKEN)),)
 
 
 def _common(place: NodeState, labels: list[str], provider_id: str) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def _common(place: NodeState, labels: list[str], provider_id: str) -> tuple[str,
     return (
         f"--data-dir={DATA}",
         "--kubelet-root-dir=/var/lib/kubelet",  # device plugins have that path compiled in
-        f"--cri-socket=remote:unix://{node.SOCKET}",
+        f"--cri-socket=remote:unix://{node_services.SOCKET}",
         f"--profile={PROFILE}",
         f"--kubelet-extra-args={kubelet}",
         *((f"--labels={','.join(labels)}",) if labels else ()),
@@ -160,7 +160,7 @@ def config(control: NodeState) -> dict[str, object]:
 
 def _kubelet() -> dict[str, object]:
     """What our nodes need of a kubelet, without what k0s decides by itself."""
-    wanted = json.loads(node.kubelet_config(""))
+    wanted = json.loads(node_services.kubelet_config(""))
     mine = ("cgroupDriver", "cgroupRoot", "failCgroupV1", "evictionHard", "imageGCHighThresholdPercent")
     more = ("makeIPTablesUtilChains", "nodeStatusUpdateFrequency", "syncFrequency", "serializeImagePulls")
     return {name: wanted[name] for name in (*mine, *more)}

@@ -20,8 +20,8 @@ from aiconform.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from aiconform.local.addons.addon import Addon
-    from aiconform.local.build import Binaries
     from aiconform.local.cluster import Cluster
+    from aiconform.local.programs.build import Binaries
 
 Installer = Callable[["Cluster", Profile, Progress], None]
 """Installs add-ons once the API server answers; ends when they are usable."""
@@ -60,13 +60,15 @@ def collect(
     Raises:
         LocalClusterError: something is missing and cannot be built; the hint says how to get it.
     """
-    from aiconform.local import build, images, prerequisites
+    from aiconform.local import prerequisites
     from aiconform.local.accelerators import toolkit
     from aiconform.local.accelerators.node import preparation
+    from aiconform.local.images import table
+    from aiconform.local.programs import build
 
     prerequisites.check(base_directory())
     binaries = build.ensure(components(wanted), progress)
-    archives = images.ensure_images(dict.fromkeys([*image_names(wanted), *further]), binaries, progress)
+    archives = table.ensure_images(dict.fromkeys([*image_names(wanted), *further]), binaries, progress)
     programs = [*boot.PROGRAMS, *(toolkit.PROGRAMS if accelerated(wanted) else ())]
     made = boot.Parts(
         programs={name: binaries[name] for name in programs},
@@ -113,8 +115,9 @@ def built_images(addons: Iterable[Addon]) -> list[str]:
 
 
 def _built(name: str) -> bool:
-    from aiconform.local import build, cache
-    from aiconform.local.images import IMAGES
+    from aiconform.local import cache
+    from aiconform.local.images.table import IMAGES
+    from aiconform.local.programs import build
 
     image = IMAGES[name]
     if not all(build.place(item).exists() for item in build.components_of(image.programs.values())):
@@ -130,14 +133,14 @@ def accelerated(wanted: Profile) -> list[NodeSpec]:
 
 def kubectl() -> Path:
     """Our own kubectl, built if it is not in the cache."""
-    from aiconform.local import build
+    from aiconform.local.programs import build
 
     return build.ensure(["kubectl"], Silent())["kubectl"]
 
 
 def _driver(progress: Progress) -> Path:
-    from aiconform.local import toolchain
     from aiconform.local.accelerators import driver
+    from aiconform.local.programs import toolchain
 
     module, header = NVML
     return driver.ensure_driver(header=module_dir(module, progress) / header, compiler=toolchain.c_compiler(progress))
@@ -157,8 +160,9 @@ def _addons(wanted: Profile, binaries: Binaries, progress: Progress) -> Installe
 
 def module_dir(module: str, progress: Progress) -> Path:
     """Directory of a pinned Go module; remembered, for asking Go takes longer than many a step of the boot."""
-    from aiconform.local import build, cache
+    from aiconform.local import cache
     from aiconform.local.components import COMPONENTS
+    from aiconform.local.programs import build
 
     pins = "-".join(build.key(item) for item in COMPONENTS.values() if module in (item.pin / "go.mod").read_text())
     memory = cache.directory() / "modules" / f"{module.replace('/', '_')}-{pins}"

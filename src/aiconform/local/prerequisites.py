@@ -57,8 +57,8 @@ def _to_build(name: str, package: str, why: str, there: Callable[[], bool]) -> N
 
 
 def _runc_is_built() -> bool:
-    from aiconform.local import build
     from aiconform.local.components import COMPONENTS
+    from aiconform.local.programs import build
 
     return build.place(COMPONENTS["runc"]).exists()
 

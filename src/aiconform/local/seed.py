@@ -157,7 +157,7 @@ def _begin_with(place: Path, facts: set[str]) -> set[str]:
 def _containerd(root: Path, scratch: Path, made: Parts) -> Iterator[None]:
     """Run containerd without Kubernetes' part, apart from the machine's mounts and its ``/run``."""
     (scratch / "config.toml").write_text(_CONFIG.format(root=root, scratch=scratch))
-    apart = [sys.executable, "-m", "aiconform.local.apart"]
+    apart = [sys.executable, "-m", "aiconform.local.node.apart"]
     command = ["setpriv", "--pdeathsig=KILL", *apart, str(made.programs["containerd"])]
     with (scratch / "log").open("wb") as log:
         process = subprocess.Popen([*command, "--config", str(scratch / "config.toml")], stdout=log, stderr=log)

@@ -16,10 +16,11 @@ from typing import IO, TYPE_CHECKING
 import yaml  # type: ignore[import-untyped]
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import blueprint, boot, inotify, inspection, kernel, logs, parts, seed
+from aiconform.local import blueprint, boot, inotify, inspection, logs, parts, seed
 from aiconform.local import k0s as distribution
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster, clear
+from aiconform.local.node import kernel
 from aiconform.local.profiles import Profile, profile
 from aiconform.local.registration import Registration
 from aiconform.local.state import ClusterState, Home, NodeState

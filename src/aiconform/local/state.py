@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import cgroups
+from aiconform.local.node import cgroups
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 

@@ -30,9 +30,10 @@ from pathlib import Path
 from typing import Any
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import cgroups, kernel, logs, network
+from aiconform.local import logs
 from aiconform.local.companions import Companions
-from aiconform.local.services import FIRST_DELAY_S, LONGEST_DELAY_S, Log, describe_exit
+from aiconform.local.node import cgroups, kernel, network
+from aiconform.local.node.services import FIRST_DELAY_S, LONGEST_DELAY_S, Log, describe_exit
 from aiconform.local.state import ClusterState, Home, NodeState, write_atomically
 
 READY = b"ready\n"
@@ -45,7 +46,7 @@ GONE_LIMIT_S = 5.0
 
 
 class _NodeProcess:
-    """A node's outer process; see :mod:`aiconform.local.node_init`."""
+    """A node's outer process; see :mod:`aiconform.local.node.init`."""
 
     def __init__(self, argv: list[str], log: Path, **options: Any) -> None:
         with log.open("ab") as file:
@@ -230,7 +231,7 @@ class Supervisor:
     def _spawn(self, node: _Node) -> _NodeProcess:
         launch = self._home.node(node.state.name) / "launch.json"
         return _NodeProcess(
-            [sys.executable, "-m", "aiconform.local.node_init", str(launch), str(os.getpid())],
+            [sys.executable, "-m", "aiconform.local.node.init", str(launch), str(os.getpid())],
             self._home.logs / f"{node.state.name}-start.log",
             pass_fds=(self._listener,) if node is self._nodes[0] else (),
         )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiconform.evidence.documents import CheckVerdict, PlannedCheck, PlannedProbe, ProbeVerdict
+from aiconform.evidence.headline import headline
 from aiconform.evidence.records import CleanupData, RestsOn
 from aiconform.report.exchanges import Exchange, exchanges, waits
 from aiconform.report.images import ran
@@ -74,6 +75,7 @@ def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
         command=tuple(plan.command),
         images=tuple(sorted(plan.images.items())),
         ran=tuple(ran(source)),
+        options=tuple(sorted(plan.options.items())),
         unusual=tuple(plan.unusual),
         started=verdicts.started,
         ended=verdicts.ended,
@@ -209,7 +211,7 @@ def _check(source: Source, scribe: Transcriber, plan: PlannedCheck, verdict: Che
         limits=tuple(plan.limits),
         outcome=outcome,
         reason=reason,
-        summary=reason or _summary(probes),
+        summary=reason or _summary(probes, plan.headline),
         code_sha256=plan.code_sha256,
         started_us=verdict.started_us if verdict else None,
         ended_us=verdict.ended_us if verdict else None,
@@ -272,8 +274,11 @@ def _citation(scribe: Transcriber, cited: RestsOn) -> Citation:
     return Citation(cited.lane, cited.n, found, label)
 
 
-def _summary(probes: Sequence[ProbeView]) -> str:
-    """The first measured values that fit in a few words, else what the control (or the first probe) showed."""
+def _summary(probes: Sequence[ProbeView], pattern: str) -> str:
+    """The check's own line on what it measured, else the first values that are short, else what a probe showed."""
+    line = headline(pattern, (dict(observation.figures) for probe in probes for observation in probe.observations))
+    if line:
+        return one_line(line)
     for probe in (*probes[1:], *probes[:1]):  # the first probe is rather about what is there
         for observation in probe.observations:
             measured = ", ".join(f"{name} {value}" for name, value in observation.figures)

@@ -121,6 +121,7 @@ class ReportDocument(_Document):
     release: str = Field(description="release of the checklist")
     command: list[str]
     images: dict[str, str] = {}
+    options: dict[str, str] = Field(default={}, description="what was told of the cluster, such as gateway-class")
     started: str = Field(description="UTC, RFC 3339")
     ended: str
     partial: bool = Field(description="the run was interrupted")
@@ -171,6 +172,7 @@ def report_document(report: Report) -> ReportDocument:
         release=report.release,
         command=list(report.command),
         images=dict(report.images),
+        options=dict(report.options),
         started=report.started,
         ended=report.ended,
         partial=report.partial,

@@ -147,6 +147,10 @@ def _cluster(report: Report) -> Iterator[str]:
     yield ""
     yield f"* Kubernetes: {escape(cluster.version or 'unknown')} {escape(cluster.platform)}".rstrip()
     yield f"* Accelerators: {escape(cluster.accelerators or 'none found')}"
+    if cluster.asked_for:
+        yield f"* Asked for: {escape(cluster.asked_for)}"
+    if cluster.left_alone:
+        yield f"* Left alone: {escape('; '.join(cluster.left_alone))}"
     yield f"* UID of kube-system: {code(cluster.kube_system_uid or 'unknown')}"
     yield from (f"* Note: {escape(what)}" for what in report.unusual)
     yield ""
@@ -159,6 +163,9 @@ def _cluster(report: Report) -> Iterator[str]:
     if cluster.components:
         parts = [tuple(map(_cell, (part.name, part.version, part.source))) for part in cluster.components]
         yield from _table(("Component", "Version", "Known from"), parts)
+    if cluster.capabilities:
+        rows = [tuple(map(_cell, (one.kind, one.name, one.detail, "; ".join(one.how)))) for one in cluster.capabilities]
+        yield from _table(("For", "Name", "What", "Known by"), rows)
 
 
 def _requirement(check: CheckView, report: Report, prefix: str) -> Iterator[str]:

@@ -246,6 +246,7 @@ class Report:
     command: tuple[str, ...]
     images: tuple[tuple[str, str], ...]
     ran: tuple[Ran, ...]
+    options: tuple[tuple[str, str], ...]
     unusual: tuple[str, ...]
     started: str
     ended: str

@@ -8,8 +8,10 @@ from aiconform.catalog import accelerators
 
 
 def test_a_shared_resource_belongs_to_the_same_kind() -> None:
-    assert accelerators.by_resource("nvidia.com/gpu") is accelerators.NVIDIA
-    assert accelerators.by_resource("nvidia.com/gpu.shared") is accelerators.NVIDIA
+    found = accelerators.by_resource("nvidia.com/gpu")
+    assert found is not None
+    assert found.words == "NVIDIA GPU"
+    assert accelerators.by_resource("nvidia.com/gpu.shared") is found
 
 
 def test_an_accelerator_without_facts_is_not_guessed() -> None:

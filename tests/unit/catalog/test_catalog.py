@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from aiconform import catalog
-from aiconform.catalog.releases import DESCRIPTIONS, FORM_SHA256, LEVELS
+from aiconform.catalog.releases import CONDITIONS, DESCRIPTIONS, FORM_SHA256, LEVELS, Condition
 from aiconform.errors import UsageError
 
 FORMS = Path(__file__).parents[4] / "shared" / "checklists"
@@ -45,16 +46,57 @@ def test_digest_recognises_the_official_form(release: str) -> None:
     assert hashlib.sha256(form(release)).hexdigest() == FORM_SHA256[release]
 
 
-def test_release_135_asks_nine_must_and_three_should() -> None:
-    levels = [item.level for item in catalog.requirements("1.35")]
-    assert (levels.count("MUST"), levels.count("SHOULD")) == (9, 3)
+@pytest.mark.parametrize("release", catalog.releases())
+def test_a_condition_is_worded_in_the_official_form_and_nowhere_else(release: str) -> None:
+    """The forms say "if the platform" or "for accelerators that"; what is asked so depends on something."""
+    said = {
+        item["id"]
+        for items in yaml.safe_load(form(release))["spec"].values()
+        for item in items
+        if re.match(r"(If|For) [a-z ]*(platform|accelerator|communication|pod-to-pod)", item["description"])
+    }
+    assert {item.id for item in catalog.requirements(release) if item.condition} == said
+
+
+@pytest.mark.parametrize(
+    ("release", "must", "should"), [("1.33", 8, 1), ("1.34", 9, 0), ("1.35", 9, 3), ("1.36", 8, 6), ("1.37", 8, 7)]
+)
+def test_how_much_a_release_asks(release: str, must: int, should: int) -> None:
+    levels = [item.level for item in catalog.requirements(release)]
+    assert (levels.count("MUST"), levels.count("SHOULD")) == (must, should)
+
+
+def test_sixteen_requirements_over_all_releases() -> None:
+    assert len({name for names in LEVELS.values() for name in names}) == 16
+
+
+def test_a_condition_says_what_shows_that_it_is_false() -> None:
+    for item in (item for release in catalog.releases() for item in catalog.requirements(release)):
+        assert bool(item.condition) == bool(item.why_na), item.id
+
+
+def test_a_condition_is_that_of_the_newest_wording_up_to_the_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    worded = (Condition("new", "b", "1.36"), Condition("old", "a", "1.34"))
+    monkeypatch.setitem(CONDITIONS, "robust_controller", worded)
+    found = [catalog.get(release, "robust_controller").condition for release in catalog.releases()]
+    assert found == ["", "old", "old", "new", "new"]
+
+
+def test_conditions_are_of_requirements_that_are_asked_then() -> None:
+    for name, worded in CONDITIONS.items():
+        assert all(name in LEVELS[one.since] for one in worded)
+
+
+def test_the_digest_of_a_form_that_was_not_at_hand_is_not_made_up() -> None:
+    assert catalog.form_digest("1.35") == FORM_SHA256["1.35"]
+    with pytest.raises(UsageError) as told:
+        catalog.form_digest("1.37")
+    assert "1.37 is not known" in told.value.message
+    assert not catalog.form_known("1.37")
 
 
 def test_every_requirement_is_described_and_every_description_is_used() -> None:
-    asked = {name for names in LEVELS.values() for name in names}
-    unused = set(DESCRIPTIONS) - asked
-    assert asked <= set(DESCRIPTIONS)
-    assert unused <= {"workload_sandboxing"}, "described, but in no release known"
+    assert {name for names in LEVELS.values() for name in names} == set(DESCRIPTIONS)
 
 
 def test_kar_numbers_are_distinct() -> None:

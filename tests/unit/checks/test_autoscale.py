@@ -3,41 +3,112 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.support.scripted import Scripted
 
-from aiconform.checks._kit import autoscale, autoscale_queue, autoscale_watch, custom_metrics
+from aiconform.checks._kit import (
+    autoscale,
+    autoscale_cpu,
+    autoscale_queue,
+    autoscale_watch,
+    custom_metrics,
+    workloads,
+)
 from aiconform.checks._kit.autoscale_watch import Look, Watcher
-from aiconform.engine import Context, Facts, RefusedError, UndecidableError
+from aiconform.engine import Context, Facts, RefusedError, StopProbe, UndecidableError, kinds
 
 Obj = dict[str, Any]
 
 
-def facts(*accelerators: tuple[str, int, int], groups: tuple[str, ...] = ()) -> Facts:
+def facts(*accelerators: tuple[str, int, int], groups: tuple[str, ...] = (), resource: str = "nvidia.com/gpu") -> Facts:
     found = [
         SimpleNamespace(
-            node=node, resource="x.io/gpu", allocatable=number, replicas=shares, shared=shares > 1, lock=f"{node}/x"
+            node=node,
+            resource=resource,
+            allocatable=number,
+            replicas=shares,
+            shared=shares > 1,
+            lock=f"{node}/x",
+            label={"kubernetes.io/hostname": f"host-{node}"},
         )
         for node, number, shares in accelerators
     ]
-    return cast("Facts", SimpleNamespace(accelerators=tuple(found), groups=frozenset(groups)))
+    seen = SimpleNamespace(accelerators=tuple(found), groups=frozenset(groups), unknown=(), parts=(), refused=())
+    return cast("Facts", seen)
 
 
 def test_a_node_with_two_exclusive_accelerators_is_used_before_one_with_shares() -> None:
     found = facts(("one", 1, 1), ("shares", 4, 4), ("two", 2, 1))
-    assert [node.node for node in autoscale.nodes(found)] == ["two", "shares"]
+    assert [site.words for site in autoscale.sites(found)] == ["two", "shares"]
     assert autoscale.holds(found) == {"two/x"}
     assert autoscale.room(found) is None
 
 
-def test_one_accelerator_on_each_node_is_too_little() -> None:
-    gap = autoscale.room(facts(("one", 1, 1), ("other", 1, 1)))
+def test_two_nodes_with_one_accelerator_each_suffice_where_no_node_has_two() -> None:
+    found = facts(("one", 1, 1), ("other", 1, 1), ("third", 1, 1))
+    site = autoscale.sites(found)[0]
+    assert (site.words, site.hosts, site.exclusive) == ("one and other", ("host-one", "host-other"), True)
+    assert autoscale.holds(found) == {"one/x", "other/x"}
+    assert autoscale_cpu.held_of(site) == [1, 0]
+
+
+def test_of_one_node_all_but_one_accelerator_are_held() -> None:
+    assert autoscale_cpu.held_of(autoscale.sites(facts(("four", 4, 1)))[0]) == [3]
+
+
+def test_one_accelerator_in_all_is_too_little() -> None:
+    gap = autoscale.room(facts(("one", 1, 1)))
     assert gap is not None
     assert gap.outcome == "not run"
-    assert "1 x.io/gpu on one" in gap.reason
+    assert "1 nvidia.com/gpu on one" in gap.reason
+
+
+def test_accelerators_of_different_kinds_are_not_two_of_one() -> None:
+    found = facts(("one", 1, 1), ("other", 1, 1))
+    other = SimpleNamespace(**{**vars(found.accelerators[1]), "resource": "amd.com/gpu"})
+    assert autoscale.sites(cast("Facts", SimpleNamespace(accelerators=(found.accelerators[0], other)))) == []
+
+
+def held(
+    ctx: Scripted, site: autoscale.Site, devices: dict[str, list[int]], where: dict[str, str]
+) -> list[tuple[str, str]]:
+    workload = SimpleNamespace(app="app")
+    ctx.answers = lambda path, _query: {"devices": devices[path.rpartition("/pods/")[2].partition(":")[0]]}
+    for name, node in where.items():
+        meta = {"name": name, "labels": {workloads.APP_LABEL: "app"}}
+        ctx.has(kinds.POD, {"metadata": meta, "spec": {"nodeName": node}})
+    with contextlib.suppress(StopProbe):
+        asyncio.run(autoscale.hold_their_own(cast("Context", ctx), cast("Any", workload), site, list(where)))
+    return ctx.told
+
+
+@pytest.mark.parametrize(
+    ("second", "devices", "outcome"),
+    [
+        ("other", [0], "passed"),
+        ("one", [0], "failed"),
+        ("one", [1], "passed"),
+        ("other", [], "failed"),
+        ("other", [0, 1], "failed"),
+    ],
+)
+def test_devices_are_told_apart_by_node_and_number(second: str, devices: list[int], outcome: str) -> None:
+    site = autoscale.sites(facts(("one", 1, 1), ("other", 1, 1)))[0]
+    told = held(Scripted(), site, {"a": [0], "b": devices}, {"a": "one", "b": second})
+    assert [found for found, _ in told] == [outcome]
+
+
+def test_pods_of_several_nodes_are_pinned_to_these() -> None:
+    ctx = cast("Context", Scripted())
+    assert workloads.pod_spec(ctx, {}, nodes=["a"])["nodeSelector"] == {"kubernetes.io/hostname": "a"}
+    spec = workloads.pod_spec(ctx, {}, nodes=["a", "b"])
+    [term] = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term == {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["a", "b"]}]}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -217,4 +218,9 @@ def test_a_cluster_without_a_known_system_is_not_tried() -> None:
     assert unmet is not None
     assert unmet.outcome == "not run"
     assert [system.words for system in gangs.found(facts(BOTH))] == ["Volcano", "Kueue"]
+    asked = dataclasses.replace(facts(BOTH), options={"gang-scheduler": "kueue"})
+    assert [system.words for system in gangs.found(asked)] == ["Kueue"]
+    unmet = gangs.need(dataclasses.replace(facts(ALONE), options={"gang-scheduler": "volcano"}))
+    assert unmet is not None
+    assert unmet.reason == "no gang scheduling system that is asked for (Volcano) serves its kinds"
     assert not gang_kueue.served(facts(["kueue.x-k8s.io/v1beta1"]))

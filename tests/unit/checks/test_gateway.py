@@ -9,7 +9,7 @@ import pytest
 from aiconform.checks._kit import gateway, gateway_status
 from aiconform.checks._kit.gateway import Rule
 from aiconform.checks._kit.gateway_status import Gateway
-from aiconform.engine import Handle, kinds
+from aiconform.engine import Handle, State, kinds
 
 Obj = dict[str, Any]
 
@@ -42,9 +42,13 @@ def route(*conditions: Obj, parent: str = "front", controller: str = CONTROLLER)
 
 
 def test_an_accepted_class_is_found() -> None:
-    state = gateway_status.some_accepted([class_of("a", said("Accepted", "Unknown")), class_of("b", said("Accepted"))])
+    classes = [class_of("a", said("Accepted", "Unknown")), class_of("b", said("Accepted"))]
+    state = gateway_status.some_accepted()(classes)
     assert state.outcome == "met"
     assert "b is accepted" in state.observed
+    assert gateway_status.some_accepted("b")(classes).outcome == "met"
+    assert gateway_status.some_accepted("a")(classes).outcome == "waiting"
+    assert gateway_status.some_accepted("c")(classes) == State("nothing", "no GatewayClass c, but a, b")
 
 
 @pytest.mark.parametrize(
@@ -58,11 +62,11 @@ def test_an_accepted_class_is_found() -> None:
     ],
 )
 def test_other_classes_are_not(found: Obj) -> None:
-    assert gateway_status.some_accepted([found]).outcome == "waiting"
+    assert gateway_status.some_accepted()([found]).outcome == "waiting"
 
 
 def test_no_class_at_all_decides_nothing() -> None:
-    assert gateway_status.some_accepted([]).outcome == "nothing"
+    assert gateway_status.some_accepted()([]).outcome == "nothing"
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from aiconform.catalog.exporters import DCGM
+from aiconform.catalog import accelerators
+from aiconform.checks._kit import metrics_collected
 from aiconform.checks._kit.metrics_devices import complete, describe
 from aiconform.checks._kit.metrics_exporters import Device, parse
+from aiconform.checks._kit.prometheus import Sample
+
+NVIDIA = accelerators.by_resource("nvidia.com/gpu")
+assert NVIDIA is not None
+assert NVIDIA.exporter is not None
+DCGM = NVIDIA.exporter
 
 TEXT = """\
 # HELP DCGM_FI_DEV_GPU_UTIL GPU utilization (in %).
@@ -98,3 +105,29 @@ def test_a_cut_page_of_openmetrics_is_not_complete() -> None:
     whole = TEXT + "# EOF\n"
     cut = parse(whole[: whole.index("# TYPE DCGM_FI_DEV_FB_FREE")], PLAIN, DCGM)
     assert not any(complete(device, DCGM) for device in cut.devices.values())
+
+
+def target(instance: str, value: float, job: str = "dcgm") -> Sample:
+    labels = {"job": job, "instance": instance} if instance else {"job": job}
+    return Sample(labels, value)
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"),
+    [
+        ([target("a", 1), target("b", 1)], "met"),
+        ([target("a", 1), target("b", 0)], "waiting"),
+        ([target("a", 1), target("b", 1), target("fenced", 0)], "met"),
+        ([target("a", 1), target("b", 1), target("a", 0, job="node-exporter")], "met"),
+        ([target("a", 1), target("fenced", 1)], "waiting"),
+        ([], "waiting"),
+    ],
+)
+def test_only_the_targets_that_tell_of_the_devices_must_be_up(found: list[Sample], outcome: str) -> None:
+    theirs = frozenset({("dcgm", "a"), ("dcgm", "b")})
+    assert metrics_collected.up(found, theirs, 2).outcome == outcome
+
+
+def test_where_no_instance_is_told_the_job_decides() -> None:
+    assert metrics_collected.up([target("a", 1), target("b", 0)], frozenset({("dcgm", "")}), 1).outcome == "waiting"
+    assert metrics_collected.up([target("a", 1), target("b", 1)], frozenset({("dcgm", "")}), 2).outcome == "met"

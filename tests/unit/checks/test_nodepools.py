@@ -7,10 +7,12 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.support.scripted import Scripted
 
 from aiconform.checks._kit import nodepools
 from aiconform.checks._kit.nodepools import Watched
-from aiconform.engine.nodepools import NodePool
+from aiconform.engine import Handle, kinds
+from aiconform.engine.nodepools import UNNAMED, NodePool
 
 
 def pool(name: str = "gpus", stuck: str = "", simulated: str = "") -> NodePool:
@@ -137,3 +139,17 @@ def test_a_refusal_is_no_word_that_it_acted() -> None:
 
 def test_events_that_repeat_a_status_say_nothing() -> None:
     assert anyio.run(words, event("karpenter", "Ready", "Status condition transitioned, Type: Ready")) == []
+
+
+def test_of_a_pool_known_by_a_label_any_autoscaler_that_is_known_may_speak() -> None:
+    ctx = Scripted()
+    for number, reporter in enumerate(("cluster-autoscaler", "karpenter", "default-scheduler")):
+        said = {"reason": "TriggeredScaleUp", "note": f"by {reporter}", "reportingController": reporter}
+        ctx.has(kinds.EVENT, {"metadata": {"name": f"e{number}"}, **said})
+    told = replace(pool(), autoscaler=UNNAMED)
+    about = Handle(kinds.POD, "ours", "pod", "uid")
+    heard = anyio.run(partial(nodepools.words, ctx, told, about, "ours", nodepools.ACTED))  # type: ignore[arg-type]
+    assert heard == [
+        "cluster-autoscaler: TriggeredScaleUp: by cluster-autoscaler",
+        "karpenter: TriggeredScaleUp: by karpenter",
+    ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import pytest
+from tests.support.scripted import Scripted
 
 from aiconform.checks import robust_controller
 from aiconform.checks._kit import operator, operator_kuberay, ray_cluster
 from aiconform.checks._kit.operator_webhooks import Hook, attributed, hooks_of
-from aiconform.engine import Facts, RefusedError, kinds
+from aiconform.engine import Context, Facts, RefusedError, StopProbe, kinds
 
 Obj = dict[str, Any]
 
@@ -198,3 +200,36 @@ def test_a_job_that_is_dealt_with_but_not_held_will_never_be() -> None:
     assert suspended([job("Suspended", "rogue.example.com/keep")]).outcome == "wrong"
     assert suspended([job("Initializing", operator_kuberay.FINALIZER)]).outcome == "waiting"
     assert suspended([job("")]).outcome == "waiting"
+
+
+HOOK = {
+    "name": "vraycluster.kb.io",
+    "clientConfig": {"service": {"namespace": "ours", "name": "webhook"}},
+    "rules": [{"apiGroups": ["ray.io"], "apiVersions": ["v1"], "resources": ["rayclusters"], "operations": ["CREATE"]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ('failed calling webhook "vraycluster.kb.io": refused', "own webhook vraycluster.kb.io cannot be called"),
+        ('admission webhook "vraycluster.kb.io" denied the request: no', "vraycluster.kb.io refuses a right object"),
+        ('failed calling webhook "policy.example.com": connection refused', ""),
+        ("exceeded quota", ""),
+    ],
+)
+def test_a_right_object_that_is_refused_is_the_operators_fault_only_by_its_own_webhook(message: str, told: str) -> None:
+    ctx = Scripted()
+    labels = {"app": "operator"}
+    ctx.memo["pods"] = [{"metadata": {"namespace": "ours", "labels": labels}}]
+    ctx.has(kinds.SERVICE, {"metadata": {"name": "webhook"}, "spec": {"selector": labels}})
+    ctx.has(kinds.VALIDATING_WEBHOOKS, {"metadata": {"name": "own"}, "webhooks": [HOOK]})
+
+    def refuse(_made: Obj) -> None:
+        raise refusal(500, "InternalError", message)
+
+    ctx.on_create = refuse
+    manifest = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "ray"}}
+    with pytest.raises(StopProbe if told else RefusedError):
+        asyncio.run(operator.make(cast("Context", ctx), "KubeRay", manifest))
+    assert [outcome for outcome, text in ctx.told if told in text] == (["failed"] if told else [])

@@ -29,6 +29,7 @@ class Asked:
     ) -> None:
         self.prometheuses, self.services, self.answer = prometheuses, services or [], answer
         self.labels = dict(labels or {})
+        self.pods: list[Obj] = []
         self.paths: list[str] = []
         self.stated: list[tuple[str, bool]] = []
         self.cause = ""
@@ -36,6 +37,8 @@ class Asked:
     async def list(self, kind: Kind, namespace: str = "", **_: object) -> list[Obj]:
         if kind is kinds.PROMETHEUS:
             return self.prometheuses
+        if kind is kinds.POD:
+            return self.pods
         return [item for item in self.services if item["metadata"]["namespace"] == namespace]
 
     async def read_named(self, _kind: Kind, name: str) -> Obj:
@@ -79,9 +82,24 @@ def passed_over(asked: Asked) -> str:
 def test_its_own_service_is_asked_before_the_one_of_all() -> None:
     asked = Asked([made()], [service("prometheus-operated"), service("other", of="other"), service("mine", of="main")])
     monitoring = found(asked)
-    assert monitoring.service == "mine"
+    assert monitoring.door == "service mine"
     assert asked.paths == ["/api/v1/namespaces/monitoring/services/mine:9090/proxy/api/v1/query"]
     assert asked.stated == [("monitoring/main answers 1, asked through service mine", True)]
+
+
+def replica(name: str, ready: str = "True") -> Obj:
+    meta = {"name": name, "namespace": "monitoring"}
+    return {"metadata": meta, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+
+
+def test_of_several_replicas_one_pod_is_asked_for_a_service_asks_now_one_and_now_another() -> None:
+    asked = Asked([made(replicas=2)], [service("mine", of="main")])
+    asked.pods = [replica("prometheus-main-1"), replica("prometheus-main-0"), replica("prometheus-main-2", "False")]
+    monitoring = found(asked)
+    assert monitoring.api == "/api/v1/namespaces/monitoring/pods/prometheus-main-0:9090/proxy/api/v1"
+    assert asked.stated == [("monitoring/main answers 1, asked through pod prometheus-main-0 of 2 replicas", True)]
+    asked.pods = [replica("prometheus-main-0", "False")]
+    assert passed_over(asked) == "no Prometheus object"
 
 
 def test_the_one_of_all_is_asked_where_there_is_no_other() -> None:

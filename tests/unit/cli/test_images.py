@@ -11,8 +11,8 @@ import pytest
 from aiconform.cli import main
 from aiconform.cli.image_archives import BUILT
 from aiconform.engine.images import ROLES
-from aiconform.local import images
-from aiconform.local.images import IMAGES, ImageFile
+from aiconform.local.images import table
+from aiconform.local.images.table import IMAGES, ImageFile
 
 Streams = pytest.CaptureFixture[str]
 
@@ -37,7 +37,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             made[name] = ImageFile(tmp_path / name, IMAGES[name].reference, f"sha256:{'1' * 64}")
         return made
 
-    monkeypatch.setattr(images, "ensure_images", ensure)
+    monkeypatch.setattr(table, "ensure_images", ensure)
     return asked
 
 

@@ -276,3 +276,15 @@ def test_a_signal_ends_a_run_as_an_interrupt(stage: Stage) -> None:
     stage.act = lambda _options: os.kill(os.getpid(), signal.SIGTERM)
     assert invoke("--local") == 130
     assert stage.done[-1] == "down run"
+
+
+def test_what_is_told_of_the_cluster_reaches_the_run(stage: Stage) -> None:
+    invoke("--gateway-class", "envoy")
+    assert stage.options is not None
+    assert stage.options.options == {"gateway-class": "envoy"}
+
+
+def test_a_wrong_option_is_refused_before_anything_is_started(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke("--gateway-class", "No Name") == 2
+    assert stage.done == []
+    assert "error: --gateway-class No Name: not NAME" in capsys.readouterr().err

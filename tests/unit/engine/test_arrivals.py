@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -38,7 +39,7 @@ class Coming:
 
 @pytest.fixture(autouse=True)
 def _discovery(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def discover(lane: Lane) -> Facts:
+    async def discover(_lane: Lane, _options: Mapping[str, str]) -> Facts:
         await anyio.lowlevel.checkpoint()
         return LATER
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,7 +36,7 @@ def facts(*nodes: dict[str, Any]) -> Any:
 def test_a_node_that_keeps_our_pods_off_is_left_alone_and_named(effect) -> None:
     found = facts(node("a", {"key": "sku", "effect": effect}))
     assert found.accelerators == ()
-    unmet = needs.accelerator("a node")(found)
+    unmet = needs.accelerator("a node", by_hand="")(found)
     assert unmet is not None
     assert "left alone for their taints: a (taint sku)" in unmet.reason
 
@@ -53,4 +52,4 @@ def test_nodes_without_accelerators_are_not_named() -> None:
     control = node("control", {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"})
     control["status"]["allocatable"] = {}
     assert facts(control).fenced == ()
-    assert needs.accelerator("a node")(SimpleNamespace(accelerators=(), fenced=())) is not None  # type: ignore[arg-type]
+    assert needs.accelerator("a node", by_hand="")(facts(control)) is not None

@@ -115,3 +115,29 @@ def test_the_pool_to_look_at_comes_first() -> None:
     nodes = [node("a", (LABEL, "fixed")), node("b", (LABEL, "open"))]
     pools = [karpenter("fixed", replicas=1), karpenter("empty", limits={"nvidia.com/gpu": "1"}), karpenter("open")]
     assert [pool.name for pool in nodepools.gather(nodes, pools, None)] == ["open", "empty", "fixed"]
+
+
+class TestToldByALabel:
+    told = "pool=mine"
+
+    def test_its_nodes_tell_what_it_offers(self) -> None:
+        nodes = [node("a", ("pool", "mine")), node("b", ("pool", "mine")), node("c", ("pool", "other"))]
+        (found,) = nodepools.gather(nodes, [], None, self.told)
+        assert (found.autoscaler, found.name, found.nodes) == (nodepools.UNNAMED, "mine", ("a", "b"))
+        assert (found.per_node, found.stuck, found.bounds) == (1, "", "not known")
+
+    def test_one_that_an_autoscaler_tells_of_is_taken_as_it_tells_it(self) -> None:
+        nodes = [node("a", (LABEL, "gpus"))]
+        (found,) = nodepools.gather(nodes, [karpenter()], None, f"{LABEL}=gpus")
+        assert found.autoscaler == nodepools.KARPENTER
+
+    def test_no_other_pool_is_looked_at(self) -> None:
+        nodes = [node("a", (LABEL, "gpus"))]
+        (found,) = nodepools.gather(nodes, [karpenter()], None, self.told)
+        assert (found.nodes, found.stuck[:32]) == ((), "no node carries that label now, ")
+
+    def test_nodes_without_accelerators_cannot_be_asked_for_more(self) -> None:
+        plain = node("a", ("pool", "mine"))
+        plain["status"]["allocatable"] = {"cpu": "8"}
+        (found,) = nodepools.gather([plain], [], None, self.told)
+        assert "offers an accelerator that is known" in found.stuck

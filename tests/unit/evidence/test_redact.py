@@ -572,3 +572,13 @@ def test_a_secret_learned_later_is_redacted_from_then_on() -> None:
     assert b"a-plugins-long-token" in redactor.redact_body(body, "application/json")
     redactor.learn_secret("a-plugins-long-token")
     assert b"a-plugins-long-token" not in redactor.redact_body(body, "application/json")
+
+
+def test_the_rest_of_a_list_spells_no_node_out_and_is_found_again() -> None:
+    redactor = Redactor()
+    rest = base64.urlsafe_b64encode(
+        b'{"v":"meta.k8s.io/v1","rv":7,"start":"ip-10-0-3-17.ec2.internal\\u0000"}'
+    ).decode()
+    seen = redacted({"kind": "NodeList", "metadata": {"continue": rest, "resourceVersion": "7"}, "items": []}, redactor)
+    assert seen["metadata"] == {"continue": "serial-1", "resourceVersion": "7"}
+    assert redactor.restore_text("serial-1") == rest

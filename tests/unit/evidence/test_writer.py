@@ -13,7 +13,7 @@ from tests.support.bundles import make_bundle, make_plan
 
 from aiconform.errors import InternalError, UsageError
 from aiconform.evidence import layout
-from aiconform.evidence.documents import Manifest
+from aiconform.evidence.documents import Manifest, Plan
 from aiconform.evidence.integrity import findings
 from aiconform.evidence.layout import sha256
 from aiconform.evidence.reader import open_bundle
@@ -43,6 +43,17 @@ def test_records_are_chained_and_numbered_in_their_lanes(tmp_path: Path) -> None
     ]
     assert writer.last_wall == "2026-11-24T12:00:00.000Z"
     writer.close()
+
+
+def test_options_are_in_the_plan_where_there_are_some_and_read_back(tmp_path: Path) -> None:
+    for number, options in enumerate(({}, {"gateway-class": "envoy"})):
+        writer = new_writer(tmp_path / f"b{number}")
+        plan = make_plan().model_copy(update={"options": options})
+        writer.commit_plan(plan)
+        data = (tmp_path / f"b{number}" / layout.PLAN).read_bytes()
+        assert (b'"options"' in data) == bool(options), "a bundle from before there were options must stay readable"
+        assert Plan.model_validate_json(data).options == options
+        writer.close()
 
 
 def test_each_record_is_in_the_file_when_append_returns(tmp_path: Path) -> None:

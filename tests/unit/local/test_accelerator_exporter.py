@@ -13,15 +13,20 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from aiconform.catalog.exporters import DCGM
+from aiconform.catalog import accelerators
 from aiconform.checks._kit.metrics_devices import complete, describe
 from aiconform.checks._kit.metrics_exporters import OPENMETRICS, parse
-from aiconform.local import pypi
 from aiconform.local.accelerators.devices import DRIVER_VERSION
 from aiconform.local.addons import accelerator_exporter, registry
 from aiconform.local.addons.exporter import image
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 from aiconform.local.profiles import PROFILES
+from aiconform.local.programs import pypi
+
+NVIDIA = accelerators.by_resource("nvidia.com/gpu")
+assert NVIDIA is not None
+assert NVIDIA.exporter is not None
+DCGM = NVIDIA.exporter
 
 MIB = 1024 * 1024
 

@@ -15,8 +15,8 @@ from aiconform.checks._kit import workloads
 from aiconform.local.accelerators.devices import DRIVER_VERSION, devices_of, free_major
 from aiconform.local.accelerators.driver import LIBRARY, ensure_driver, unsupported_functions
 from aiconform.local.accelerators.driver_root import LIBRARIES, write_driver_root
-from aiconform.local.build import module_dir
 from aiconform.local.profiles import Accelerators
+from aiconform.local.programs.build import module_dir
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("go") is None or shutil.which("gcc") is None,

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from aiconform.local import envoy, pypi
 from aiconform.local.addons import envoy_gateway
 from aiconform.local.addons.addon import Materials
 from aiconform.local.addons.charts import Chart
@@ -17,7 +16,9 @@ from aiconform.local.addons.envoy_gateway import CLASS, ENVOY_GATEWAY, NAMESPACE
 from aiconform.local.addons.registry import FOR_REQUIREMENT, wanted
 from aiconform.local.api import ApiError
 from aiconform.local.components import COMPONENTS
-from aiconform.local.images import IMAGES
+from aiconform.local.images import envoy
+from aiconform.local.images.table import IMAGES
+from aiconform.local.programs import pypi
 
 Obj = dict[str, Any]
 

@@ -12,7 +12,7 @@ from aiconform.local.addons import kueue, volcano
 from aiconform.local.addons.addon import Materials
 from aiconform.local.addons.registry import FOR_REQUIREMENT, wanted
 from aiconform.local.api import ApiError
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 Obj = dict[str, Any]
 ALLOWED = {"matchExpressions": [{"key": "kueue.x-k8s.io/queue-name", "operator": "Exists"}]}

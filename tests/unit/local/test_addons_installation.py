@@ -11,7 +11,7 @@ from aiconform.errors import LocalClusterError
 from aiconform.local.addons import imports, installation, records
 from aiconform.local.addons.addon import Addon
 from aiconform.local.api import ApiError
-from aiconform.local.images import ImageFile
+from aiconform.local.images.table import ImageFile
 from aiconform.local.state import Home
 
 DEFINITION = {

@@ -7,7 +7,7 @@ from typing import Any
 from aiconform.local.addons import kuberay
 from aiconform.local.addons.addon import Materials
 from aiconform.local.addons.registry import ADDONS, FOR_REQUIREMENT
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 Obj = dict[str, Any]
 

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from aiconform.errors import UsageError
-from aiconform.local import image_program, pool_grpc
 from aiconform.local.addons import autoscalers, cluster_autoscaler, records, registry
 from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.karpenter import KARPENTER
+from aiconform.local.images import image_program
+from aiconform.local.pool import cloud as pool_cloud
 from aiconform.local.state import Home
 from aiconform.progress import Silent
 
@@ -25,7 +26,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(pool_grpc, "library", lambda: None)
+    monkeypatch.setattr(pool_cloud, "library", lambda: None)
     made = tmp_path / "scaler"
     made.write_text("#!/bin/sh\n")
     made.chmod(0o755)
@@ -107,7 +108,7 @@ def test_it_is_ended_where_it_does_not_come_up(program: Path, monkeypatch: pytes
     cluster = SimpleNamespace(name="x")
     with companion(cluster):  # type: ignore[arg-type]
         pass
-    assert done == [f"aiconform.local.pool_grpc x {program}"]
+    assert done == [f"aiconform.local.pool.cloud x {program}"]
     with pytest.raises(RuntimeError), companion(cluster):  # type: ignore[arg-type]
         raise RuntimeError
     assert done[-1] == "end autoscaler"

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from aiconform.errors import UsageError
-from aiconform.local import boot, controlplane, launch, node
+from aiconform.local import boot, controlplane, node_services
 from aiconform.local.boot import Parts
-from aiconform.local.launch import INSIDE, Launch
+from aiconform.local.node import launch
+from aiconform.local.node.launch import INSIDE, Launch
 from aiconform.local.profiles import PROFILES, DeviceNode, NodeExtras, NodeFile, profile
 from aiconform.local.state import ClusterState, Home, NodeState
 
@@ -80,7 +81,7 @@ def test_kubeconfig_is_what_kubectl_reads(written) -> None:
 def test_every_service_waits_for_something_that_comes(written) -> None:
     for name in ("control", "gpu-0"):
         plan = read(written, name)
-        coming = {launch.API_READY, launch.NETWORK_READY, node.SOCKET}
+        coming = {launch.API_READY, launch.NETWORK_READY, node_services.SOCKET}
         coming |= {f"{INSIDE}/done/{service.name}" for service in plan.services if service.once}
         for service in plan.services:
             assert set(service.after) <= coming, service.name
@@ -93,16 +94,16 @@ def test_programs_are_links_into_their_own_directories(written) -> None:
 
 
 def test_pod_network_does_not_rewrite_addresses() -> None:
-    plugins = json.loads(node.cni_config(NodeState("a", 3)))["plugins"]
+    plugins = json.loads(node_services.cni_config(NodeState("a", 3)))["plugins"]
     assert plugins[0]["ipMasq"] is False
     assert plugins[0]["ipam"]["ranges"] == [[{"subnet": "10.244.3.0/24"}]]
 
 
 def test_runc_is_spared_what_it_may_not_do(monkeypatch) -> None:
-    monkeypatch.setattr(node.kernel, "has_capability", lambda _bit: False)
-    assert "restrict_oom_score_adj = true" in node.containerd_config()
-    monkeypatch.setattr(node.kernel, "has_capability", lambda _bit: True)
-    assert "restrict_oom_score_adj = false" in node.containerd_config()
+    monkeypatch.setattr(node_services.kernel, "has_capability", lambda _bit: False)
+    assert "restrict_oom_score_adj = true" in node_services.containerd_config()
+    monkeypatch.setattr(node_services.kernel, "has_capability", lambda _bit: True)
+    assert "restrict_oom_score_adj = false" in node_services.containerd_config()
 
 
 def test_the_first_node_of_every_profile_runs_the_control_plane() -> None:
@@ -113,6 +114,6 @@ def test_the_first_node_of_every_profile_runs_the_control_plane() -> None:
 
 
 def test_api_server_listens_where_the_relay_asks() -> None:
-    from aiconform.local import relay
+    from aiconform.local.node import relay
 
     assert relay.TARGET[1] == controlplane.PORT

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import build, cache, components, toolchain
-from aiconform.local.compile import Tools
+from aiconform.local import cache, components
 from aiconform.local.components import COMPONENTS, CORE, Component
-from aiconform.local.prefetch import prefetch
+from aiconform.local.programs import build, toolchain
+from aiconform.local.programs.compile import Tools
+from aiconform.local.programs.prefetch import prefetch
 
 GO_MOD = "module aiconform.local/components/tiny\n\ngo 1.25.0\n\nrequire example.com/tiny v1.2.3 // indirect\n"
 
@@ -145,7 +146,8 @@ def test_a_build_ended_half_way_is_not_taken_for_finished_and_takes_go_with_it(c
     script = (
         # a test run in the background may have been told to ignore what this test is about
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from aiconform.local import build, components; from aiconform.progress import Silent;"
+        "from aiconform.local import components; from aiconform.local.programs import build;"
+        "from aiconform.progress import Silent;"
         f"components.__file__ = {components.__file__!r};"
         "build.COMPONENTS = {'tiny': components.Component('tiny', 'example.com/tiny', 'v1.2.3',"
         " {'tiny': 'example.com/tiny'}, 'a test')}; build.ensure(['tiny'], Silent())"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import cgroups
-from aiconform.local.cgroups import Group, Hierarchy
+from aiconform.local.node import cgroups
+from aiconform.local.node.cgroups import Group, Hierarchy
 
 V1 = """\
 30 25 0:26 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from aiconform.local import image_memory
+from aiconform.local.images import memory
 
 
 @pytest.fixture
@@ -15,20 +15,20 @@ def place(tmp_path, monkeypatch):
 
 
 def test_what_was_made_is_found_again(place) -> None:
-    assert image_memory.recall("ray", ["config"]) is None
-    image_memory.remember("ray", ["config"], place)
-    assert image_memory.recall("ray", ["config"]) == place
+    assert memory.recall("ray", ["config"]) is None
+    memory.remember("ray", ["config"], place)
+    assert memory.recall("ray", ["config"]) == place
 
 
 def test_other_facts_and_another_program_are_something_else(place, monkeypatch) -> None:
-    image_memory.remember("ray", ["config"], place)
-    assert image_memory.recall("ray", ["changed"]) is None
-    assert image_memory.recall("python", ["config"]) is None
-    monkeypatch.setattr(image_memory, "_program", lambda: "changed")
-    assert image_memory.recall("ray", ["config"]) is None
+    memory.remember("ray", ["config"], place)
+    assert memory.recall("ray", ["changed"]) is None
+    assert memory.recall("python", ["config"]) is None
+    monkeypatch.setattr(memory, "_program", lambda: "changed")
+    assert memory.recall("ray", ["config"]) is None
 
 
 def test_an_archive_that_is_gone_is_made_anew(place) -> None:
-    image_memory.remember("ray", ["config"], place)
+    memory.remember("ray", ["config"], place)
     (place / "image.tar").unlink()
-    assert image_memory.recall("ray", ["config"]) is None
+    assert memory.recall("ray", ["config"]) is None

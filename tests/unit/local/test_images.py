@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from aiconform.errors import UsageError
-from aiconform.local import images
 from aiconform.local.components import COMPONENTS
-from aiconform.local.images import IMAGES, ensure_images
+from aiconform.local.images import table
+from aiconform.local.images.table import IMAGES, ensure_images
 from aiconform.progress import Silent
 
 needs_busybox = pytest.mark.skipif(shutil.which("busybox") is None, reason="needs busybox")
@@ -83,7 +83,7 @@ def test_missing_programs_are_asked_for(programs: dict[str, Path], monkeypatch: 
         asked.append(set(names))
         return {name: programs[name] for name in names}
 
-    monkeypatch.setattr(images.build, "ensure", ensure)
+    monkeypatch.setattr(table.build, "ensure", ensure)
     ensure_images(["coredns"], {"kubelet": programs["agnhost"]}, Silent())
     assert asked == [{"coredns"}]
 
@@ -108,7 +108,7 @@ def test_sandbox_reaps_orphans_and_ends_on_a_signal() -> None:
     script = f"""
         unshare --pid --fork --mount-proc --kill-child busybox sh -c '
             busybox sh -c "(busybox sleep 0.1; exit 3) & exec busybox sleep 0.01" &
-            {images.WAIT.replace("'", '"')}' &
+            {table.WAIT.replace("'", '"')}' &
         keeper=$!
         sleep 0.6
         read -r sandbox < /proc/$keeper/task/$keeper/children

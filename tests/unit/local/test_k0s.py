@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from aiconform.errors import UsageError
-from aiconform.local import boot, k0s, node
-from aiconform.local.launch import Launch
+from aiconform.local import boot, k0s, node_services
+from aiconform.local.node.launch import Launch
 from aiconform.local.profiles import NodeSpec
 from aiconform.local.state import ClusterState, Home, NodeState
 
@@ -70,7 +70,7 @@ def test_k0s_takes_the_place_of_the_control_plane_and_of_the_kubelets(tmp_path: 
     assert controller.argv[:2] == ("k0s", "controller")
     assert worker.argv[:3] == ("k0s", "worker", f"--token-file={k0s.TOKEN}")
     for service, address in ((controller, "198.18.0.2"), (worker, "198.18.0.3")):
-        assert f"--cri-socket=remote:unix://{node.SOCKET}" in service.argv
+        assert f"--cri-socket=remote:unix://{node_services.SOCKET}" in service.argv
         assert "--kubelet-root-dir=/var/lib/kubelet" in service.argv
         assert any(f"--node-ip={address}" in word for word in service.argv)
     assert "--labels=a=b" in worker.argv

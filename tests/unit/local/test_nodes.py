@@ -14,8 +14,8 @@ import pytest
 from aiconform.errors import LocalClusterError, UsageError
 from aiconform.local import blueprint, companions, nodes, seed
 from aiconform.local.boot import Image, Parts
+from aiconform.local.node.services import Log
 from aiconform.local.pki import Authority, Pair
-from aiconform.local.services import Log
 from aiconform.local.state import ClusterState, Home, NodeState
 
 

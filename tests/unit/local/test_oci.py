@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aiconform.local.oci import Config, Entry, write_image
+from aiconform.local.images.oci import Config, Entry, write_image
 
 REFERENCE = "registry.example/tool:1.0"
 CONFIG = Config(("/tool",), ("--wait",), user="65532:65532", environment={"B": "2", "A": "1"})

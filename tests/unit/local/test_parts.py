@@ -9,12 +9,13 @@ from click.testing import CliRunner
 
 from aiconform.cli.local import local
 from aiconform.errors import LocalClusterError, UsageError
-from aiconform.local import build, inspection, parts, registration, seed, start
+from aiconform.local import inspection, parts, registration, seed, start
 from aiconform.local.addons import records, registry
 from aiconform.local.api import ApiError
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 from aiconform.local.inspection import NodeStatus, ServiceStatus, Status
 from aiconform.local.profiles import PROFILES
+from aiconform.local.programs import build
 from aiconform.local.state import ClusterState, Home, NodeState
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import cache, pypi
+from aiconform.local import cache
+from aiconform.local.images import oci
+from aiconform.local.programs import pypi
 from aiconform.progress import Silent
 
 
@@ -73,7 +75,7 @@ def test_entries_keep_links_and_what_can_be_run(tmp_path) -> None:
     (tmp_path / "bin/run").chmod(0o700)
     (tmp_path / "data").write_text("x")
     (tmp_path / "link").symlink_to("data")
-    found = {entry.path: entry for entry in pypi.entries(tmp_path, "/opt/x")}
+    found = {entry.path: entry for entry in oci.entries(tmp_path, "/opt/x")}
     assert (found["/opt/x/bin/run"].mode, found["/opt/x/data"].mode) == (0o755, 0o644)
     assert found["/opt/x/link"].link == "data"
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import oci, pypi, python_image, ray_image
-from aiconform.local.images import IMAGES
+from aiconform.local.images import oci, python_image, ray_image
+from aiconform.local.images.table import IMAGES
+from aiconform.local.programs import pypi
 from aiconform.progress import Silent
 
 LARGEST = 80_000_000

@@ -9,14 +9,14 @@ import time
 
 import pytest
 
-from aiconform.local import services
-from aiconform.local.services import Log, describe_exit
+from aiconform.local.node import services
+from aiconform.local.node.services import Log, describe_exit
 
 RUN = """
 import sys
 from pathlib import Path
-from aiconform.local import services
-from aiconform.local.launch import Service
+from aiconform.local.node import services
+from aiconform.local.node.launch import Service
 services.INSIDE = sys.argv[1]
 base = Path(sys.argv[1])
 (base / "done").mkdir()

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import cache, toolchain, zigcc
-from aiconform.local.toolchain import Wheel
+from aiconform.local import cache
+from aiconform.local.programs import toolchain, zigcc
+from aiconform.local.programs.toolchain import Wheel
 from aiconform.progress import Silent
 
 

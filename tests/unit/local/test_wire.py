@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiconform.local.wire import Message, encode
+from aiconform.local.pool.wire import Message, encode
 
 
 def test_known_bytes() -> None:

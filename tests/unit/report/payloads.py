@@ -55,7 +55,7 @@ ALL = XSS + TERMINAL + MARKDOWN
 
 _FIXED_KEYS = {
     "format", "run", "level", "kind", "outcome", "type", "prev", "body", "sha256", "log_head", "plan_sha256",
-    "verdicts_sha256", "lane", "apiVersion", "method",
+    "verdicts_sha256", "lane", "apiVersion", "method", "allocation",
 }  # fmt: skip
 
 

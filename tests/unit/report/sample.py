@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from aiconform.errors import BundleError
 from aiconform.evidence.documents import (
+    CapabilityFacts,
     CheckVerdict,
     ClusterFacts,
     ComponentFacts,
@@ -329,6 +330,7 @@ def sample_plan() -> Plan:
         command=["aiconform", "run", "--local", "--release", "1.35"],
         server_ca_sha256=HEX["ca"],
         images={"probe": "registry.k8s.io/e2e-test-images/busybox:1.37.0-1"},
+        options={"gateway-class": "class-told"},
         checks=[
             _check(
                 "dra_support", "Accelerators are requested through Dynamic Resource Allocation", "accelerators", "MUST",
@@ -655,6 +657,10 @@ def facts() -> ClusterFacts:
             ComponentFacts(name="CoreDNS", version="v1.13.1", source="image of Deployment coredns"),
         ],
         accelerators="3 x Tesla T4 (simulated), DRA driver gpu.example.com",
+        capabilities=[
+            CapabilityFacts(kind="gang scheduling", name="Volcano", detail="takes Job.batch.volcano.sh", how=["API batch.volcano.sh/v1alpha1", "Deployment volcano-system/volcano-scheduler: vc-scheduler:v1.14.1"]),
+            CapabilityFacts(kind="gateway", name="GatewayClasses", detail="not known", how=["list gatewayclasses: 403 Forbidden"], known=False),
+        ],
     )  # fmt: skip
 
 

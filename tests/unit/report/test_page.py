@@ -53,7 +53,7 @@ def test_header_names_product_versions_nodes_times_and_digests(page: Page, bundl
         "containerd://2.2.1", "Debian GNU/Linux 12 (bookworm), 6.1.0-28-amd64", "2 nvidia.com/gpu (Tesla T4), simulated",
         "NVIDIA device plugin", "v0.18.0", "image of DaemonSet nvidia-device-plugin", "aiconform 0.1.0",
         f"sha256:{bundle.root_sha256}", "sha256:" + "c" * 64, "sha256:" + "d" * 64, "sha256:" + "a" * 64,
-        "5d0a4f6e-2c55-4b0e-9a86-7f7a3a3f0f7e", "registry.k8s.io/e2e-test-images/busybox:1.37.0-1", "aiconform run --local --release 1.35",
+        "5d0a4f6e-2c55-4b0e-9a86-7f7a3a3f0f7e", "registry.k8s.io/e2e-test-images/busybox:1.37.0-1", "class-told", "aiconform run --local --release 1.35",
     ]  # fmt: skip
     assert [text for text in wanted if text not in page.text] == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiconform.checks._kit import autoscale, autoscale_watch, pods, script, workloads
-from aiconform.checks._kit.autoscale import MAXIMUM, Scaled
+from aiconform.checks._kit.autoscale import MAXIMUM, Scaled, Site
 from aiconform.checks._kit.autoscale_watch import Watcher
 from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
 
@@ -43,12 +43,11 @@ async def clear(ctx: Context) -> None:
 
 
 async def scaled(ctx: Context) -> Scaled:
-    """Leave one accelerator on the node, and give it to a workload that is scaled on CPU use."""
-    chosen = autoscale.nodes(ctx.facts)[0]
-    ctx.memo["filler"] = await _fill(ctx, chosen.allocatable - 1)
-    workload, chosen, pod = await autoscale.serve(ctx, "cpu")
+    """Leave one accelerator free where the workload may run, and give it to one that is scaled on CPU use."""
+    ctx.memo["filler"] = await _fill(ctx, autoscale.sites(ctx.facts)[0])
+    workload, site, pod = await autoscale.serve(ctx, "cpu")
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": _target()}}
-    made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), chosen)
+    made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), site)
     watched = watcher(ctx, made)
     await watched.until(
         autoscale_watch.wants(1), expected="an idle pod keeps it one replica, and its CPU use is known", within_s=180
@@ -61,15 +60,23 @@ def _target() -> Obj:
     return {"type": "Utilization", "averageUtilization": TARGET}
 
 
-async def _fill(ctx: Context, number: int) -> Handle:
-    chosen = autoscale.nodes(ctx.facts)[0]
-    run = script.script(ctx)
-    container = pods.Container("filler", run, limits={chosen.resource: str(number)})
-    manifest = pods.pod(ctx, "filler", container, node=chosen.label["kubernetes.io/hostname"])
-    filler = await ctx.create(manifest)
-    expected = f"a pod holds {number} of {chosen.allocatable} {chosen.resource} on {chosen.node}"
-    await ctx.until(filler, pods.running, expected=expected, within_s=90)
-    return filler
+async def _fill(ctx: Context, site: Site) -> Handle:
+    """Hold all accelerators of the site but one, by a pod on each node; returns that of the first."""
+    made: list[Handle] = []
+    for part, number in zip(site.parts, held_of(site), strict=True):
+        if not number:
+            continue
+        container = pods.Container("filler", script.script(ctx), limits={site.resource: str(number)})
+        manifest = pods.pod(ctx, "filler", container, node=part.label["kubernetes.io/hostname"])
+        made.append(await ctx.create(manifest))
+        expected = f"a pod holds {number} of {part.allocatable} {site.resource} on {part.node}"
+        await ctx.until(made[-1], pods.running, expected=expected, within_s=90)
+    return made[0]
+
+
+def held_of(site: Site) -> list[int]:
+    """How many accelerators of each node of a site are held, so that one is left, on the last."""
+    return [part.allocatable - (part is site.parts[-1]) for part in site.parts]
 
 
 def watcher(ctx: Context, made: Scaled) -> Watcher:
@@ -107,8 +114,8 @@ async def waits(ctx: Context, made: Scaled) -> None:
     second = Target(
         kinds.POD, ctx.namespace, {workloads.APP_LABEL: made.workload.app}, f"metadata.name={ctx.memo['second']}"
     )
-    refused = pods.refused_for("Insufficient", made.node.resource)
-    await ctx.until(second, refused, expected=f"it is refused for want of {made.node.resource}", within_s=60)
+    refused = pods.refused_for("Insufficient", made.site.resource)
+    await ctx.until(second, refused, expected=f"it is refused for want of {made.site.resource}", within_s=60)
     await ctx.never(second, pods.started, expected=f"no node for {WINDOW_S} s", during_s=WINDOW_S)
     watched = watcher(ctx, made)
     await watched.until(
@@ -140,6 +147,6 @@ async def starts(ctx: Context, made: Scaled) -> None:
     await ctx.delete(ctx.memo["filler"])
     watched = watcher(ctx, made)
     await watched.until(autoscale_watch.wants(MAXIMUM), expected=f"both of {MAXIMUM} replicas are ready", within_s=90)
-    names = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
+    names = await autoscale.running(ctx, made.workload, made.site, MAXIMUM)
     waited = ctx.memo["second"]
     ctx.expect("the pod that waited is one of them", ", ".join(names), ok=waited in names)

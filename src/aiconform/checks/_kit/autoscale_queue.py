@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from aiconform.checks._kit import autoscale, autoscale_watch, custom_metrics, prometheus_operator, workloads
-from aiconform.checks._kit.autoscale import MAXIMUM, Scaled
+from aiconform.checks._kit.autoscale import MAXIMUM, Scaled, Site
 from aiconform.checks._kit.autoscale_watch import Look, Watcher
 from aiconform.checks._kit.custom_metrics import GROUP
 from aiconform.checks._kit.inference_metrics import QUEUE
 from aiconform.checks._kit.workloads import Workload
-from aiconform.engine import AcceleratorNode, Context, Facts, State, Unmet, kinds
+from aiconform.engine import Context, Facts, State, Unmet, kinds
 
 Obj = dict[str, Any]
 
@@ -33,14 +33,14 @@ def served(facts: Facts) -> Unmet | None:
     return None
 
 
-async def service(ctx: Context) -> tuple[Workload, AcceleratorNode]:
+async def service(ctx: Context) -> tuple[Workload, Site]:
     """Create the workload with one replica, and have its metrics collected."""
     monitoring = await prometheus_operator.find(ctx)
-    workload, chosen, pod = await autoscale.serve(ctx, "queue")
+    workload, site, pod = await autoscale.serve(ctx, "queue")
     await tell(ctx, [pod], 7)
     selector = {workloads.APP_LABEL: workload.app}
     await ctx.create(prometheus_operator.monitor(monitoring, ctx.name("monitor"), workloads.PORT_NAME, selector))
-    return workload, chosen
+    return workload, site
 
 
 async def tell(ctx: Context, pods: list[str], queue: int | None) -> None:
@@ -82,10 +82,10 @@ def _answer(
 
 async def scaled(ctx: Context) -> Scaled:
     """Create the autoscaler, and see that it works with the metric and wants one replica for an empty queue."""
-    workload, chosen = ctx.memo["queue"]
+    workload, site = ctx.memo["queue"]
     target = {"type": "AverageValue", "averageValue": str(TARGET)}
     metric = {"type": "Pods", "pods": {"metric": {"name": QUEUE}, "target": target}}
-    made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), chosen)
+    made = Scaled(workload, await autoscale.autoscaler(ctx, workload, metric), site)
     watched = watcher(ctx, made)
     await watched.until(
         autoscale_watch.wants(1),
@@ -121,8 +121,8 @@ async def grow(ctx: Context, made: Scaled) -> None:
         expected=f"a queue of {2 * TARGET}, with {TARGET} as the target for each, makes it ask for {MAXIMUM} replicas",
         within_s=300,
     )
-    pods = await autoscale.running(ctx, made.workload, made.node, MAXIMUM)
-    await autoscale.hold_their_own(ctx, made.node, pods)
+    pods = await autoscale.running(ctx, made.workload, made.site, MAXIMUM)
+    await autoscale.hold_their_own(ctx, made.workload, made.site, pods)
     settled = f"the autoscaler sees {MAXIMUM} replicas, and they are ready"
     await watched.until(autoscale_watch.wants(MAXIMUM), expected=settled, within_s=60)
     await autoscale.told_by_event(ctx, made, MAXIMUM, QUEUE)
@@ -204,5 +204,5 @@ async def shrink(ctx: Context, made: Scaled) -> None:
     await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} with 0 again", within_s=120)
     watched = watcher(ctx, made)
     await watched.until(autoscale_watch.wants(1), expected="an empty queue brings it back to one replica", within_s=240)
-    await autoscale.running(ctx, made.workload, made.node, 1)
+    await autoscale.running(ctx, made.workload, made.site, 1)
     await autoscale.told_by_event(ctx, made, 1, "metric")

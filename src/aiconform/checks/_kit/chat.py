@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from aiconform.checks._kit.gateway_status import Gateway
-from aiconform.checks._kit.traffic import IN_A_ROW, SETTLE_S, told
+from aiconform.checks._kit.traffic import IN_A_ROW, told
 from aiconform.checks._kit.workloads import Answers, Batch
 from aiconform.engine import Context
 
@@ -34,7 +34,7 @@ def completion(ctx: Context, front: Gateway, host: str, *, model: str) -> Batch:
         method="POST",
         headers=headers,
         body=json.dumps(body, ensure_ascii=False),
-        settle={"status": 200, "within_s": SETTLE_S, "times": IN_A_ROW},
+        settle={"status": 200, "within_s": front.settle_s, "times": IN_A_ROW},
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aiconform.catalog import accelerators
 from aiconform.checks._kit import pods, script
 from aiconform.checks._kit.script import Script
-from aiconform.engine import Context, DraDriver, Handle, State, kinds, needs
+from aiconform.engine import Context, DraDriver, Explain, Handle, RefusedError, State, kinds, needs
 
 Obj = dict[str, Any]
 
@@ -63,22 +64,29 @@ def missing_verbs(served: dict[str, tuple[str, ...]]) -> str:
 
 async def claiming_pod(ctx: Context, hint: str, *, expression: str = "") -> ClaimingPod:
     """Create a template and a pod that claims one device through it; ``expression`` narrows the device by CEL."""
-    name = ctx.name(hint)
-    template: Obj = {
-        "apiVersion": "resource.k8s.io/v1",
-        "kind": "ResourceClaimTemplate",
-        "metadata": {"name": name},
-        "spec": {"spec": _one_device(ctx, expression)},
-    }
-    await ctx.create(template)
+    name = await template(ctx, hint, _driver(ctx).device_class, expression=expression)
     return await _pod(ctx, hint, {"resourceClaimTemplateName": name})
+
+
+async def template(ctx: Context, hint: str, device_class: str, number: int = 1, *, expression: str = "") -> str:
+    """Create a template for claims of so many devices of a class; returns its name."""
+    name = ctx.name(hint)
+    await ctx.create(
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "ResourceClaimTemplate",
+            "metadata": {"name": name},
+            "spec": {"spec": _devices(device_class, number, expression)},
+        }
+    )
+    return name
 
 
 async def standing_claim(ctx: Context, hint: str) -> Handle:
     """Create a claim that belongs to no pod, so it outlives the pods that use it."""
-    meta = {"name": ctx.name(hint)}
+    meta, spec = {"name": ctx.name(hint)}, _devices(_driver(ctx).device_class)
     return await ctx.create(
-        {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": meta, "spec": _one_device(ctx, "")}
+        {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": meta, "spec": spec}
     )
 
 
@@ -88,8 +96,8 @@ async def pod_on(ctx: Context, hint: str, claim: Handle) -> ClaimingPod:
     return replace(pod, claim=claim)
 
 
-def _one_device(ctx: Context, expression: str) -> Obj:
-    request: Obj = {"deviceClassName": _driver(ctx).device_class, "allocationMode": "ExactCount", "count": 1}
+def _devices(device_class: str, number: int = 1, expression: str = "") -> Obj:
+    request: Obj = {"deviceClassName": device_class, "allocationMode": "ExactCount", "count": number}
     if expression:
         request["selectors"] = [{"cel": {"expression": expression}}]
     return {"devices": {"requests": [{"name": "device", "exactly": request}]}}
@@ -116,11 +124,17 @@ def _driver(ctx: Context) -> DraDriver:
 
 async def granted(ctx: Context, pod: ClaimingPod) -> Granted:
     """Wait until the pod runs, and hold its claim against what its containers see."""
-    seen = await ctx.until(pod.handle, pods.running, expected=f"{pod.handle} runs with its claim", within_s=120)
+    driver = _driver(ctx)
+    seen = await ctx.until(
+        pod.handle,
+        pods.running,
+        expected=f"{pod.handle} runs with its claim",
+        within_s=120,
+        explain=who_holds(ctx, pod.handle, driver.name, driver.ids),
+    )
     await ctx.show([pod.handle])
     claim = await (ctx.read(pod.claim) if pod.claim else _made_for(ctx, pod, seen[0]))
-    status = claim.get("status") or {}
-    results = ((status.get("allocation") or {}).get("devices") or {}).get("results") or []
+    status, results = claim.get("status") or {}, _results(claim)
     reserved = [user.get("uid") for user in status.get("reservedFor") or []]
     devices = [f"{found['driver']}/{found['pool']}/{found['device']}" for found in results]
     ctx.expect(
@@ -151,7 +165,8 @@ async def _sees_its_device(ctx: Context, pod: ClaimingPod, device: str) -> None:
     mine = set((await script.report(ctx, pod.handle, WITH, pod.script)).all("seen"))
     sibling = set((await script.report(ctx, pod.handle, WITHOUT, pod.script)).all("seen"))
     more = sorted(mine - sibling)
-    variable = accelerators.DRA_VARIABLES.get(_driver(ctx).name, "")
+    kind = accelerators.by_driver(_driver(ctx).name)
+    variable = kind.dra.variable if kind and kind.dra else ""
     named = [line for line in more if variable and re.fullmatch(f"{variable} is {re.escape(device)}", line)]
     nodes = [line for line in more if line.startswith("/dev/")]
     ctx.expect(
@@ -163,6 +178,52 @@ async def _sees_its_device(ctx: Context, pod: ClaimingPod, device: str) -> None:
             WITHOUT: f"{len(sibling)} variables and device nodes",
         },
     )
+
+
+def who_holds(ctx: Context, pod: Handle, driver: str, devices: Sequence[str]) -> Explain:
+    """Look further where a pod with a claim does not run.
+
+    Devices that are all allocated to others say nothing about the requirement; a device that is free and was not
+    allocated does, and so does a driver that does not prepare what was allocated. ``devices`` are those that the pod
+    could be given, as pool/name.
+    """
+
+    async def look(state: State) -> State:
+        if _NO_DEVICE in state.observed:
+            return await _allocations(ctx, state, driver, devices)
+        if state.outcome == "blocked":
+            events = await ctx.list(kinds.EVENT, pod.namespace, fields=f"regarding.name={pod.name}")
+            told = [str(event.get("note")) for event in events if event.get("reason") == _NOT_PREPARED]
+            if told:
+                return State("wrong", f"{state.observed}; {_NOT_PREPARED}: {told[-1]}")
+        return state
+
+    return look
+
+
+_NO_DEVICE = "cannot allocate all claims"
+_NOT_PREPARED = "FailedPrepareDynamicResources"
+
+
+async def _allocations(ctx: Context, state: State, driver: str, devices: Sequence[str]) -> State:
+    try:
+        found = await ctx.list(kinds.RESOURCE_CLAIM)
+    except RefusedError as refused:
+        return State("blocked", f"{state.observed}; who holds devices of {driver} cannot be read: {refused.cause}")
+    held = {
+        device: f"{claim['metadata'].get('namespace')}/{claim['metadata']['name']}"
+        for claim in found
+        for result in _results(claim)
+        if result["driver"] == driver and (device := f"{result['pool']}/{result['device']}") in devices
+    }
+    holders = ", ".join(f"{device} by {claim}" for device, claim in sorted(held.items())) or "none"
+    told = f"{state.observed}; {len(held)} of {len(devices)} devices of {driver} are allocated: {holders}"
+    return State("blocked" if len(held) >= len(devices) else "waiting", told)
+
+
+def _results(claim: Obj) -> list[Obj]:
+    allocation = (claim.get("status") or {}).get("allocation") or {}
+    return list((allocation.get("devices") or {}).get("results") or [])
 
 
 async def unallocated(ctx: Context, pod: ClaimingPod) -> None:

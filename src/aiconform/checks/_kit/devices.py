@@ -1,28 +1,99 @@
-"""Looking at accelerators from inside containers: device nodes, the vendor's tool, versions."""
+"""Looking at accelerators from inside containers: device nodes, the vendor's tool, versions.
+
+Pods ask for devices in the way that the run has chosen for the vendor: see :func:`wish`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from aiconform.catalog.accelerators import AcceleratorKind
-from aiconform.checks._kit import pods, script
+from aiconform.checks._kit import claims, pods, script
 from aiconform.checks._kit.script import Report, Script
-from aiconform.engine import AcceleratorNode, Context, Handle, kinds, needs
+from aiconform.engine import AcceleratorNode, Context, Explain, Handle, kinds, needs
 
 CONTAINER = "probe"
+CLAIM = "accelerators"
+
+_WORDS = {
+    "device_glob": "device nodes",
+    "tool": "a tool on the node",
+    "driver_command": "how a container reads the driver's version",
+    "runtime_command": "how a container reads the runtime's version",
+    "runtime_label": "a node label with the runtime's version",
+    "uuid_command": "how a container reads its device's identity",
+    "product_command": "how a container reads its device's product",
+    "pci_command": "how a container reads its device's PCI address",
+    "health_command": "a command that tells whether a device answers",
+    "load_program": "a program that keeps a device busy",
+    "exporter": "an exporter of metrics",
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a container asks for accelerators: limits of extended resources, or claims of the pod, by name."""
+
+    limits: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """The claims that the container uses."""
+        return tuple(self.sources)
 
 
 @dataclass(frozen=True)
 class Probing:
-    """A probe pod and the script it runs."""
+    """A probe pod and the script it runs; ``node`` is where it holds a device, if it asked for one."""
 
     handle: Handle
     script: Script
+    node: AcceleratorNode | None = None
 
 
-def chosen(ctx: Context, choose: needs.Choose) -> AcceleratorNode:
-    """The node a check uses."""
-    return needs.first(ctx.facts.accelerators, choose)
+def chosen(ctx: Context, choose: needs.Choose, *, claims: bool = False) -> AcceleratorNode:
+    """The node a check uses; ``claims`` says that the check can ask by claims too."""
+    return needs.first(ctx.facts.chosen if claims else ctx.facts.accelerators, choose)
+
+
+def must_know(ctx: Context, kind: AcceleratorKind, *facts: str, by_hand: str) -> None:
+    """Go on only if the vendor table has these facts.
+
+    Raises:
+        StopProbe: it has not (undecided); says what a person has to show.
+    """
+    missing = [_WORDS[fact] for fact in facts if not getattr(kind, fact)]
+    if missing:
+        expected = f"the vendor table of {kind.words} names {', '.join(_WORDS[fact] for fact in facts)}"
+        cause = f"not known of {kind.words} devices: {', '.join(missing)}; show by hand: {by_hand}"
+        raise ctx.undecided(expected, f"it does not name {', '.join(missing)}", cause)
+
+
+async def wish(ctx: Context, hint: str, node: AcceleratorNode, number: int = 1) -> Wish:
+    """Ask for so many accelerators of a node in the way the run has chosen: this is the only place that knows both.
+
+    The pod must go to the node by its hostname label and never by ``spec.nodeName``: with that the scheduler would not
+    see the pod, and its claim would stay unallocated.
+    """
+    if not node.claimed:
+        return Wish(limits={node.resource: str(number)})
+    name = await claims.template(ctx, hint, node.device_class, number)
+    return Wish(sources={CLAIM: {"resourceClaimTemplateName": name}})
+
+
+def refusal(node: AcceleratorNode) -> tuple[str, ...]:
+    """Words of the scheduler where no accelerator of a node is free."""
+    return ("cannot allocate all claims",) if node.claimed else ("Insufficient", node.resource)
+
+
+def explain(ctx: Context, probing: Probing) -> Explain | None:
+    """Looks further where a pod with a claim does not run."""
+    node = probing.node
+    if node is None or not node.claimed:
+        return None
+    return claims.who_holds(ctx, probing.handle, node.resource, node.devices)
 
 
 async def allocatable(ctx: Context, node: AcceleratorNode) -> int:
@@ -33,6 +104,8 @@ async def allocatable(ctx: Context, node: AcceleratorNode) -> int:
 
 def list_nodes(kind: AcceleratorKind) -> str:
     """Shell: one line ``device=<path> <major>:<minor in hexadecimal>`` for each device node, and their number."""
+    if not kind.device_glob:
+        return "true"  # so that nothing is counted where nobody knows what to count
     look = f'for d in {kind.device_glob}; do [ -c "$d" ] && echo "device=$d $(stat -c %t:%T "$d")"; done'
     return f'{look}; echo "devices=$(ls -d {kind.device_glob} 2>/dev/null | wc -l)"'
 
@@ -49,22 +122,26 @@ def has_tool(kind: AcceleratorKind) -> str:
 
 
 def every_answer(kind: AcceleratorKind) -> tuple[str, ...]:
-    """Shell: all that a container can tell of the devices it holds."""
+    """Shell: all that a container can tell of the devices it holds, as far as the vendor table knows how."""
+    asked = {
+        "driver": kind.driver_command,
+        "runtime": kind.runtime_command,
+        "uuid": kind.uuid_command,
+        "product": kind.product_command,
+    }
+    # the health command's output is a picture for people; only whether it exits 0 counts
+    health = f'{kind.health_command} >/dev/null 2>&1; echo "health_exit=$?"'
     return (
         list_nodes(kind),
-        has_tool(kind),
-        ask_tool("driver", kind.driver_command),
-        ask_tool("runtime", kind.runtime_command),
-        ask_tool("uuid", kind.uuid_command),
-        ask_tool("product", kind.product_command),
-        # the health command's output is a picture for people; only whether it exits 0 counts
-        f'{kind.health_command} >/dev/null 2>&1; echo "health_exit=$?"',
+        *([has_tool(kind)] if kind.tool else []),
+        *(ask_tool(key, command) for key, command in asked.items() if command),
+        *([health] if kind.health_command else []),
     )
 
 
 async def holding_pod(ctx: Context, hint: str, node: AcceleratorNode, *commands: str, root: bool = False) -> Probing:
     """Create a pod that asks for one accelerator on a node, runs the commands and holds the device."""
-    return await _pod(ctx, hint, node, commands, {node.resource: "1"}, root=root)
+    return await _pod(ctx, hint, node, commands, await wish(ctx, hint, node), root=root)
 
 
 async def plain_pod(
@@ -77,7 +154,7 @@ async def plain_pod(
     runtime_class: str = "",
 ) -> Probing:
     """Create a pod on a node that asks for no accelerator, and runs the commands."""
-    return await _pod(ctx, hint, node, commands, {}, root=root, env=env, runtime_class=runtime_class)
+    return await _pod(ctx, hint, node, commands, Wish(), root=root, env=env, runtime_class=runtime_class)
 
 
 async def _pod(
@@ -85,23 +162,36 @@ async def _pod(
     hint: str,
     node: AcceleratorNode,
     commands: tuple[str, ...],
-    limits: dict[str, str],
+    asked: Wish,
     *,
     root: bool = False,
     env: dict[str, str] | None = None,
     runtime_class: str = "",
 ) -> Probing:
     run = script.script(ctx, *commands)
-    container = pods.Container(CONTAINER, run, limits=limits, env=env or {})
-    manifest = pods.pod(
-        ctx, hint, container, node=node.label["kubernetes.io/hostname"], root=root, runtime_class=runtime_class
+    container = pods.Container(
+        CONTAINER,
+        run,
+        limits=asked.limits,
+        env=env or {},
+        claims=asked.claims,
     )
-    return Probing(await ctx.create(manifest), run)
+    manifest = pods.pod(
+        ctx,
+        hint,
+        container,
+        node=node.label["kubernetes.io/hostname"],
+        root=root,
+        runtime_class=runtime_class,
+        claims=asked.sources,
+    )
+    holds = node if asked.limits or asked.sources else None
+    return Probing(await ctx.create(manifest), run, holds)
 
 
 async def report(ctx: Context, probing: Probing, *, expected: str) -> Report:
     """Wait until the pod runs, and read its whole report."""
-    await ctx.until(probing.handle, pods.running, expected=expected, within_s=90)
+    await ctx.until(probing.handle, pods.running, expected=expected, within_s=90, explain=explain(ctx, probing))
     return await script.report(ctx, probing.handle, CONTAINER, probing.script)
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from aiconform.checks._kit import pods
-from aiconform.checks._kit.gang_room import FILLER, PLAIN, Room, group_of, has_place
+from aiconform.checks._kit.gang_room import FILLER, PLAIN, Room, filler, group_of, has_place, leave
 from aiconform.engine import Condition, Context, Handle, State, kinds
 
 Obj = dict[str, Any]
 
 HOLD_S = 10
 """How long a member runs: long enough for all to be there, whatever the node needs to start them."""
+
+ALIVE_S = 30
+"""How long a controller may take to look at an object for the first time."""
 
 TAKEN = "somebody else takes or leaves room on the node"
 
@@ -34,6 +37,25 @@ class Group:
     members: int
 
 
+@dataclass(frozen=True)
+class Aside:
+    """A system that is found and not tried, because it does not run: it starts no group, neither whole nor in part.
+
+    Attributes:
+        words: name and version.
+        reason: how that was known.
+        outcome: what it comes to if no other system is left: ``undecided`` where we could not look.
+    """
+
+    words: str
+    reason: str
+    outcome: Literal["failed", "undecided"] = "failed"
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{self.words}: {self.reason}"
+
+
 class GangSystem(Protocol):
     """A system that starts groups of pods as one. Found by the API groups it serves; made anew for each run."""
 
@@ -41,12 +63,8 @@ class GangSystem(Protocol):
     def words(self) -> str:
         """Name and version, for the page."""
 
-    async def ready(self, ctx: Context, room: Room) -> GangSystem:
-        """State that its controllers are there; returns it ready for groups in this room.
-
-        Raises:
-            StopProbe: they are not.
-        """
+    async def ready(self, ctx: Context, room: Room) -> GangSystem | Aside:
+        """Find out whether its controllers run; returns it ready for groups in this room, or why it is not tried."""
 
     async def group(self, ctx: Context, room: Room, members: int) -> Group:
         """Hand it a group."""
@@ -61,24 +79,54 @@ class GangSystem(Protocol):
         """Watch the job end well."""
 
 
-async def deployed(ctx: Context, title: str, selector: str) -> str:
-    """State that a system's Deployments are ready; returns its version as their images give it, or empty.
+@dataclass(frozen=True)
+class Deployed:
+    """What a system's Deployments show.
 
-    A system that is installed in another way is judged by what it does.
+    Attributes:
+        words: its name, with its version as their images give it.
+        told: each with its ready pods, in words; empty if there is none with its labels.
+        absent: those without a ready pod.
     """
+
+    words: str
+    told: str
+    absent: tuple[str, ...]
+
+    @property
+    def aside(self) -> Aside | None:
+        """Why the system is not tried; None if it runs, or was installed in another way and must show it itself."""
+        return Aside(self.words, f"not ready: {', '.join(self.absent)}") if self.absent else None
+
+
+async def deployed(ctx: Context, title: str, selector: str) -> Deployed:
+    """The Deployments of a system, by the labels of its charts and manifests."""
     found = await ctx.list(kinds.DEPLOYMENT, selector=selector)
     ready = {_key(item): int(item.get("status", {}).get("readyReplicas") or 0) for item in found}
     tags = {_tag(item) for item in found}
     version = tags.pop() if len(tags) == 1 else ""
-    if found:
-        absent = [name for name, number in ready.items() if not number]
-        ctx.expect(
-            f"{title}'s controllers are ready",
-            ", ".join(f"{name}: {number} ready" for name, number in ready.items()),
-            ok=not absent,
-            cause=f"{title} cannot start groups: not ready: {', '.join(absent)}" if absent else "",
-        )
-    return f"{title} {version}".strip()
+    told = ", ".join(f"{name}: {number} ready" for name, number in ready.items())
+    absent = tuple(name for name, number in ready.items() if not number)
+    return Deployed(f"{title} {version}".strip(), told, absent)
+
+
+async def takes_pods(ctx: Context, room: Room, words: str, scheduler: str) -> Aside | None:
+    """Whether a scheduler speaks on a pod that names it: how one shows itself of which no Deployment is known."""
+    manifest = filler(ctx, room)
+    manifest["spec"]["schedulerName"] = scheduler
+    pod = await ctx.create(manifest)
+
+    def spoken(objects: list[Obj]) -> State:
+        said = [one for one in objects[0].get("status", {}).get("conditions") or [] if one["type"] == "PodScheduled"]
+        there = bool(said) or bool(objects[0]["spec"].get("nodeName"))
+        return State("met" if there else "waiting", "it has spoken" if there else "no word of it")
+
+    expected = f"a scheduler named {scheduler} speaks on a pod"
+    state, _ = await ctx.seen(pod, spoken, expected=expected, within_s=ALIVE_S)
+    await leave(ctx, room, [pod])
+    if state.outcome == "met":
+        return None
+    return Aside(words, f"no Deployment carries its labels, and no scheduler {scheduler} took a pod up in {ALIVE_S} s")
 
 
 def _key(item: Obj) -> str:

@@ -6,20 +6,20 @@ Its queue is ours and has quota for much more than the room: what a group is ref
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from aiconform.checks._kit import gang, gang_room
-from aiconform.checks._kit.gang import Group
+from aiconform.checks._kit.gang import Aside, Group
 from aiconform.checks._kit.gang_room import Room
-from aiconform.engine import Context, Facts, State, Target, kinds
+from aiconform.engine import Context, Facts, Handle, RefusedError, State, Target, kinds
 from aiconform.engine.kinds import Kind
 
 Obj = dict[str, Any]
 
 TITLE = "Kueue"
-_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _TOPOLOGY_REQUEST = "kueue.x-k8s.io/podset-required-topology"
-_JOB_LABEL = "kueue.x-k8s.io/job-uid"
+JOB_LABEL = "kueue.x-k8s.io/job-uid"
 _LEVEL = "kubernetes.io/hostname"
 _DEPLOYMENTS = "app.kubernetes.io/name=kueue,control-plane=controller-manager"
 
@@ -36,16 +36,27 @@ class Kueue:
     words: str = TITLE
     queue: str = ""
 
-    async def ready(self, ctx: Context, room: Room) -> Kueue:
+    async def ready(self, ctx: Context, room: Room) -> Kueue | Aside:
         """Its controller; makes the queue with its flavor and topology."""
-        words = await gang.deployed(ctx, TITLE, _DEPLOYMENTS)
-        name = ctx.name("gang")
+        found = await gang.deployed(ctx, TITLE, _DEPLOYMENTS)
+        if found.aside:
+            return found.aside
+        words, name = found.words, ctx.name("gang")
+        try:
+            queue = await self._queue(ctx, room, name)
+        except RefusedError as refused:
+            outcome: Literal["failed", "undecided"] = "undecided" if refused.status in (401, 403) else "failed"
+            return Aside(words, refused.cause, outcome)
+        state, _ = await ctx.seen(queue, _active, expected=f"{words} takes up our queue", within_s=gang.ALIVE_S)
+        if state.outcome != "met":
+            return Aside(words, f"our queue is not taken up in {gang.ALIVE_S} s: {state.observed}")
+        return replace(self, words=words, queue=name)
+
+    async def _queue(self, ctx: Context, room: Room, name: str) -> Handle:
         await ctx.create(_made(kinds.TOPOLOGY, name, {"levels": [{"nodeLabel": _LEVEL}]}))
         await ctx.create(_made(kinds.RESOURCE_FLAVOR, name, {"nodeLabels": {_LEVEL: room.node}, "topologyName": name}))
         await ctx.create(_made(kinds.CLUSTER_QUEUE, name, _quota(ctx, room, name)))
-        queue = await ctx.create(_made(kinds.LOCAL_QUEUE, name, {"clusterQueue": name}))
-        await ctx.until(queue, _active, expected=f"{words} takes up our queue", within_s=30)
-        return replace(self, words=words, queue=name)
+        return await ctx.create(_made(kinds.LOCAL_QUEUE, name, {"clusterQueue": name}))
 
     async def group(self, ctx: Context, room: Room, members: int) -> Group:
         """A suspended Job whose pods are to be on one node, all of them."""
@@ -60,7 +71,7 @@ class Kueue:
             "template": template,
         }
         manifest = _made(kinds.JOB, name, spec)
-        manifest["metadata"]["labels"] = {_QUEUE_LABEL: self.queue}
+        manifest["metadata"]["labels"] = {QUEUE_LABEL: self.queue}
         return Group(await ctx.create(manifest), name, members)
 
     async def admitted(self, ctx: Context, group: Group) -> None:
@@ -79,7 +90,8 @@ class Kueue:
             raise ctx.undecided(
                 f"{self.words} gives the group places on the node",
                 "admitted by quota alone",
-                "topology-aware scheduling is switched off, so Kueue does not look at the room on nodes",
+                "topology-aware scheduling is switched off, so Kueue does not look at the room on nodes; if another "
+                "system is there, name it with --gang-scheduler",
             )
         ctx.expect(
             f"places for all {group.members} members at once", f"{sum(places)} places", ok=places == [group.members]
@@ -88,7 +100,7 @@ class Kueue:
     async def refusal(self, ctx: Context, group: Group) -> State:
         """The Workload's condition says what does not fit."""
         found = gang.owned(
-            await ctx.list(kinds.WORKLOAD, ctx.namespace, labels={_JOB_LABEL: group.handle.uid}), group.handle
+            await ctx.list(kinds.WORKLOAD, ctx.namespace, labels={JOB_LABEL: group.handle.uid}), group.handle
         )
         said = gang.condition_of(found or {}, "QuotaReserved")
         if said.get("status") == "True":
@@ -134,7 +146,7 @@ def _standing(found: Obj | None) -> str:
 
 
 def _workload(ctx: Context, group: Group) -> Target:
-    return Target(kinds.WORKLOAD, ctx.namespace, {_JOB_LABEL: group.handle.uid})
+    return Target(kinds.WORKLOAD, ctx.namespace, {JOB_LABEL: group.handle.uid})
 
 
 def _made(kind: Kind, name: str, spec: Obj) -> Obj:

@@ -91,6 +91,11 @@ async def fill(ctx: Context, room: Room, number: int, role: str = FILLER) -> lis
     return [await ctx.create(_pod(ctx, room, role, room.slot, hold)) for _ in range(number)]
 
 
+def filler(ctx: Context, room: Room) -> Obj:
+    """The manifest of one of these pods."""
+    return _pod(ctx, room, FILLER, room.slot, Script(f"exec sleep {HOLD_S}", ""))
+
+
 async def take_rest(ctx: Context, room: Room) -> list[Handle]:
     """Take what is left beside whole slots; nothing where there are no parts of slots."""
     hold = Script(f"exec sleep {HOLD_S}", "")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aiconform.checks._kit import gang, gang_room
-from aiconform.checks._kit.gang import Group
+from aiconform.checks._kit.gang import Aside, Group
 from aiconform.checks._kit.gang_room import Room
 from aiconform.engine import Context, Facts, RefusedError, State, Target, kinds
 
@@ -14,6 +14,7 @@ Obj = dict[str, Any]
 
 TITLE = "Volcano"
 QUEUE = "default"
+SCHEDULER = "volcano"
 _FOREIGN = "a PodGroup of its name belongs to something else"
 _DEPLOYMENTS = "app in (volcano-scheduler,volcano-controller,volcano-admission)"
 
@@ -29,9 +30,11 @@ class Volcano:
 
     words: str = TITLE
 
-    async def ready(self, ctx: Context, room: Room) -> Volcano:  # noqa: ARG002 - it needs nothing in the room
+    async def ready(self, ctx: Context, room: Room) -> Volcano | Aside:
         """Its scheduler, its controllers and its webhooks."""
-        return replace(self, words=await gang.deployed(ctx, TITLE, _DEPLOYMENTS))
+        found = await gang.deployed(ctx, TITLE, _DEPLOYMENTS)
+        aside = found.aside if found.told else await gang.takes_pods(ctx, room, found.words, SCHEDULER)
+        return aside or replace(self, words=found.words)
 
     async def group(self, ctx: Context, room: Room, members: int) -> Group:
         """A vcjob with one task, all of whose pods are the minimum."""
@@ -39,7 +42,7 @@ class Volcano:
         template = gang_room.template(ctx, room, name, gang.HOLD_S)
         spec: Obj = {
             "minAvailable": members,
-            "schedulerName": "volcano",
+            "schedulerName": SCHEDULER,
             "queue": QUEUE,
             "maxRetry": 1,
             "tasks": [{"name": "member", "replicas": members, "template": template}],

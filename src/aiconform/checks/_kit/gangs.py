@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from aiconform.checks._kit import gang, gang_kueue, gang_room, gang_volcano, pods
-from aiconform.checks._kit.gang import GangSystem, Group
+from aiconform.checks._kit.gang import Aside, GangSystem, Group
 from aiconform.checks._kit.gang_room import Room
 from aiconform.checks._kit.gang_tally import Tally
 from aiconform.engine import Condition, Context, Facts, Handle, StopProbe, Unmet
@@ -36,21 +36,26 @@ class Arena:
     tally: Tally = field(default_factory=Tally)
 
 
+KNOWN: Mapping[str, tuple[Callable[[Facts], bool], Callable[[], GangSystem]]] = {
+    "volcano": (gang_volcano.served, gang_volcano.Volcano),
+    "kueue": (gang_kueue.served, gang_kueue.Kueue),
+}
+"""Systems by the names that options give them: whether their kinds are served, and what makes one."""
+
+
 def found(facts: Facts) -> tuple[GangSystem, ...]:
-    """The systems whose kinds are served."""
-    systems: list[GangSystem] = []
-    if gang_volcano.served(facts):
-        systems.append(gang_volcano.Volcano())
-    if gang_kueue.served(facts):
-        systems.append(gang_kueue.Kueue())
-    return tuple(systems)
+    """The systems whose kinds are served; the one that was asked for, where one was."""
+    asked = facts.option("gang-scheduler")
+    return tuple(make() for name, (served, make) in KNOWN.items() if asked in ("", name) and served(facts))
 
 
 def need(facts: Facts) -> Unmet | None:
     """Some system is found."""
     if found(facts):
         return None
-    return Unmet("not run", "no gang scheduling system that is known (Volcano, Kueue) serves its kinds")
+    asked = facts.option("gang-scheduler")
+    wanted = [make() for name, (_, make) in KNOWN.items() if asked in ("", name)]
+    return Unmet("not run", f"no gang scheduling system that is asked for ({_listed(wanted)}) serves its kinds")
 
 
 def holds(facts: Facts) -> frozenset[str]:
@@ -63,20 +68,43 @@ async def opened(ctx: Context) -> Arena:
     """Find the systems ready, and how much room there is."""
     systems = found(ctx.facts)
     room = await gang_room.choose(ctx, len(systems))
-    ready = tuple([await system.ready(ctx, room) for system in systems])
+    ready = await _running(ctx, room, systems)
     handles = await gang_room.fill(ctx, room, room.slots)
     expected = f"the scheduler has spoken on {len(handles)} plain pods, which show how much room there is"
     placed, _ = await gang_room.settled(ctx, handles, expected=expected)
     if placed:  # so that the image is on the node: members that wait for it would not run at the same time
         await ctx.until(placed, pods.running, expected="those with a place run", within_s=180)
     await gang_room.leave(ctx, room, handles)
-    words = ", ".join(system.words for system in ready)
+    words = _listed(ready)
     expected = f"room for a group of two of each system: {words}"
     observed = f"{len(placed)} of {room.slots} slots are free: {room.words}"
     if len(placed) < 2 * len(ready):
         raise ctx.undecided(expected, observed, "too little room on the node")
     ctx.expect(expected, observed, ok=True, figures={"tried": words, "on": room.words})
     return Arena(ready, room, len(placed), min(_MOST_MEMBERS, len(placed) // len(ready)))
+
+
+async def _running(ctx: Context, room: Room, systems: Sequence[GangSystem]) -> tuple[GangSystem, ...]:
+    """Those of the systems that run, ready for groups; the others are told, and do not count.
+
+    Raises:
+        StopProbe: none runs.
+    """
+    looked = [await system.ready(ctx, room) for system in systems]
+    aside = [one for one in looked if isinstance(one, Aside)]
+    ready = tuple(one for one in looked if not isinstance(one, Aside))
+    expected = f"a gang scheduling system runs, of those whose kinds are served: {_listed(systems)}"
+    left = "; ".join(f"set aside: {one}" for one in aside)
+    observed = "; ".join(filter(None, [_listed(ready), left]))
+    if not ready and all(one.outcome == "undecided" for one in aside):
+        raise ctx.undecided(expected, observed, "none could be looked at")
+    cause = "" if ready else f"no system can start groups: {'; '.join(map(str, aside))}"
+    ctx.expect(expected, observed, ok=bool(ready), cause=cause)
+    return ready
+
+
+def _listed(systems: Sequence[GangSystem]) -> str:
+    return ", ".join(system.words for system in systems)
 
 
 async def hand_over(ctx: Context, arena: Arena) -> list[Group]:

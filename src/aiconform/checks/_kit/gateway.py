@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiconform.checks._kit.gateway_status import Gateway, accepted, programmed, resolved, some_accepted, words
-from aiconform.engine import Condition, Context, Handle, Target, kinds
+from aiconform.checks._kit import gateway_service
+from aiconform.checks._kit.gateway_status import (
+    Gateway,
+    accepted,
+    only_address_lacks,
+    port_refused,
+    programmed,
+    resolved,
+    some_accepted,
+    words,
+)
+from aiconform.engine import Condition, Context, Handle, State, StopProbe, Target, kinds
 
 Obj = dict[str, Any]
 
 API = kinds.GATEWAY.api_version
-PORT = 80
+PORTS = (80, 8080, 8000)
+"""Ports of a listener, tried one after another until the class takes one: some classes take few."""
+PROGRAMMED_S = 180
+SETTLE_S = (60, 300)
+"""How long a change of routes may take until requests show it, at least and at most."""
+SLOWNESS = 10
+"""So many times longer than the Gateway took to be programmed: who needs minutes for that needs minutes for a route."""
 _BUNDLE = "gateway.networking.k8s.io/bundle-version"
 _CHANNEL = "gateway.networking.k8s.io/channel"
 
@@ -41,15 +58,15 @@ class Rule:
 
 
 async def accepted_class(ctx: Context) -> Class:
-    """The GatewayClass to use, by name the first that is accepted and not a mesh's, once there is one.
+    """The GatewayClass to use: the one asked for, or by name the first that is accepted and not a mesh's.
 
     Raises:
         StopProbe: there is none.
     """
-    seen = await ctx.until(
-        Target(kinds.GATEWAY_CLASS), some_accepted, expected="a GatewayClass is accepted by its controller", within_s=60
-    )
-    name = next(item["metadata"]["name"] for item in seen if accepted(item))
+    asked = ctx.option("gateway-class")
+    expected = f"{f'GatewayClass {asked}' if asked else 'a GatewayClass'} is accepted by its controller"
+    seen = await ctx.until(Target(kinds.GATEWAY_CLASS), some_accepted(asked), expected=expected, within_s=60)
+    name = next(item["metadata"]["name"] for item in seen if asked in ("", item["metadata"]["name"]) and accepted(item))
     release = await _release(ctx)
     found = await ctx.read_named(kinds.GATEWAY_CLASS, name)
     chosen = Class(name, str(found["spec"]["controllerName"]))
@@ -75,22 +92,68 @@ async def create(ctx: Context, hint: str, of: Class) -> Gateway:
     Raises:
         StopProbe: it is not, or has no address.
     """
+    asked = ctx.option("gateway-port")
+    ports = [int(asked)] if asked else list(PORTS)
+    for port in ports:
+        handle = await ctx.create(_manifest(ctx.name(hint), of, port))
+        expected, begun = f"{handle} is programmed and has an address", ctx.now
+        state, seen = await ctx.seen(handle, programmed, expected=expected, within_s=PROGRAMMED_S)
+        if not (seen and port_refused(seen[0])) or port == ports[-1]:
+            break
+        await ctx.delete(handle)
+    took_s = ctx.now - begun
+    settle_s = min(max(SETTLE_S[0], math.ceil(SLOWNESS * took_s)), SETTLE_S[1])
+    if ctx.option("gateway-address") == "in-cluster":
+        address = await _in_cluster(ctx, handle, seen, state)
+        return Gateway(handle, of.controller, address, port, settle_s)
+    if state.outcome == "blocked" and seen and only_address_lacks(seen[0]):
+        raise await _without_address(ctx, handle, expected, state.observed)
+    ctx.conclude(state, expected=expected, took_s=took_s, within_s=PROGRAMMED_S)
+    return Gateway(handle, of.controller, str(seen[0]["status"]["addresses"][0]["value"]), port, settle_s)
+
+
+def _manifest(name: str, of: Class, port: int) -> Obj:
     listener = {
         "name": "http",
         "protocol": "HTTP",
-        "port": PORT,
+        "port": port,
         "allowedRoutes": {"namespaces": {"from": "Same"}},
     }
-    handle = await ctx.create(
-        {
-            "apiVersion": API,
-            "kind": "Gateway",
-            "metadata": {"name": ctx.name(hint)},
-            "spec": {"gatewayClassName": of.name, "listeners": [listener]},
-        }
+    return {
+        "apiVersion": API,
+        "kind": "Gateway",
+        "metadata": {"name": name},
+        "spec": {"gatewayClassName": of.name, "listeners": [listener]},
+    }
+
+
+async def _in_cluster(ctx: Context, handle: Handle, seen: list[Obj], state: State) -> str:
+    """The address of the Gateway's Service in the cluster, as asked for; its own address is then not needed.
+
+    Raises:
+        StopProbe: the Gateway is not accepted, or no Service of it was found.
+    """
+    found = await gateway_service.find(ctx, handle)
+    expected = f"{handle} is accepted, and has a Service in the cluster, where requests go as asked for"
+    where = f"Service {found.name} at {found.address}" if found else "no Service of it was found"
+    accepts = bool(seen) and only_address_lacks(seen[0])
+    if accepts and not found:
+        raise ctx.undecided(expected, f"{state.observed}; {where}", "its Service carries no label that is known")
+    ctx.expect(expected, f"{state.observed}; {where}", ok=accepts)
+    return found.address if found else ""
+
+
+async def _without_address(ctx: Context, handle: Handle, expected: str, observed: str) -> StopProbe:
+    """State that no address came, and what there is in the cluster instead; the caller raises what this returns."""
+    cause = (
+        f"no address within {PROGRAMMED_S} s, which is the load balancer's to give: see that there is one, try another "
+        "class with --gateway-class, or send requests to its Service with --gateway-address in-cluster"
     )
-    seen = await ctx.until(handle, programmed, expected=f"{handle} is programmed and has an address", within_s=180)
-    return Gateway(handle, of.controller, str(seen[0]["status"]["addresses"][0]["value"]), PORT)
+    stop = ctx.undecided(expected, observed, cause)
+    found = await gateway_service.find(ctx, handle)
+    where = f"Service {found.name} at {found.address}" if found else "none with a label that is known"
+    ctx.expect(f"the Service of {handle} in the cluster, for --gateway-address in-cluster", where, ok=True)
+    return stop
 
 
 async def route(

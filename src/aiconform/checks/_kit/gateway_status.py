@@ -19,14 +19,24 @@ _NOT_OURS = frozenset({"AddressNotAssigned", "AddressNotUsable", "NoResources"})
 """Reasons for not being programmed that speak of what the cluster is on, not of its Gateway API."""
 
 
+_NO_ADDRESS = frozenset({"AddressNotAssigned", "AddressNotUsable"})
+_NO_PORT = frozenset({"PortUnavailable", "UnsupportedPort"})
+"""Reasons of a listener that a class does not take because of its port; the second is older."""
+
+
 @dataclass(frozen=True)
 class Gateway:
-    """A programmed Gateway of ours, and where it takes requests."""
+    """A programmed Gateway of ours, and where it takes requests.
+
+    Attributes:
+        settle_s: how long a change of its routes may take until requests show it.
+    """
 
     handle: Handle
     controller: str
     address: str
     port: int
+    settle_s: int = 60
 
     def url(self, path: str) -> str:
         """The URL of a path at its address, whatever host is asked for."""
@@ -34,14 +44,21 @@ class Gateway:
         return f"http://{host}:{self.port}{path}"
 
 
-def some_accepted(objects: list[Obj]) -> State:
-    """A condition: a class of a gateway (not of a mesh) is accepted."""
-    if not objects:
-        return State("nothing", "no GatewayClass")
-    for found in objects:
-        if accepted(found):
-            return State("met", f"{found['metadata']['name']} is accepted by {found['spec']['controllerName']}")
-    return State("waiting", "; ".join(f"{found['metadata']['name']}: {words(found, 'Accepted')}" for found in objects))
+def some_accepted(named: str = "") -> Condition:
+    """A condition: a class of a gateway (not of a mesh) is accepted; of this name, if one is given."""
+
+    def condition(objects: list[Obj]) -> State:
+        meant = [found for found in objects if named in ("", found["metadata"]["name"])]
+        if not meant:
+            there = ", ".join(found["metadata"]["name"] for found in objects)
+            return State("nothing", f"no GatewayClass {named}, but {there}" if there else "no GatewayClass")
+        for found in meant:
+            if accepted(found):
+                return State("met", f"{found['metadata']['name']} is accepted by {found['spec']['controllerName']}")
+        said = "; ".join(f"{found['metadata']['name']}: {words(found, 'Accepted')}" for found in meant)
+        return State("waiting", said)
+
+    return condition
 
 
 def programmed(objects: list[Obj]) -> State:
@@ -50,6 +67,8 @@ def programmed(objects: list[Obj]) -> State:
     What keeps the cluster from giving it an address or a place to run says nothing about the Gateway API.
     """
     found = objects[0]
+    if refused := port_refused(found):
+        return State("wrong", refused)
     addresses = [str(item.get("value", "")) for item in found.get("status", {}).get("addresses") or []]
     observed = f"{words(found, 'Accepted')}; {words(found, 'Programmed')}"
     said = _condition(found, "Programmed")
@@ -58,6 +77,21 @@ def programmed(objects: list[Obj]) -> State:
     if not addresses:
         return State("blocked", f"{observed}; no address")
     return State("met", f"{observed}; address {', '.join(addresses)}")
+
+
+def port_refused(found: Obj) -> str:
+    """Why a Gateway's class does not take its listener's port, in its own words; empty if it does."""
+    for listener in found.get("status", {}).get("listeners") or []:
+        said = _condition({"metadata": found["metadata"], "status": listener}, "Accepted")
+        if said.get("status") == "False" and said.get("reason") in _NO_PORT:
+            return f"listener {listener.get('name')}: {said['reason']}: {said.get('message', '')}"
+    return ""
+
+
+def only_address_lacks(found: Obj) -> bool:
+    """Whether a Gateway is accepted, and nothing but an address keeps it from being programmed or used."""
+    said = _condition(found, "Programmed")
+    return _true(found, "Accepted") and (said.get("status") == "True" or said.get("reason") in _NO_ADDRESS)
 
 
 def resolved(gateway: Gateway) -> Condition:

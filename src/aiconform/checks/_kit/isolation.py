@@ -8,7 +8,7 @@ from aiconform.catalog.accelerators import AcceleratorKind
 from aiconform.checks._kit import devices, pods, script
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Report
-from aiconform.engine import AcceleratorNode, Context, kinds
+from aiconform.engine import AcceleratorNode, Context, kinds, needs
 
 # mknod of a device number, then open: the kernel's device cgroup decides, not the file's mode
 _REACH = """reach() {
@@ -20,32 +20,47 @@ _REACH = """reach() {
 
 _REFUSED = "Operation not permitted"
 _SYSFS = "the other's memory cannot be opened for writing through sysfs"
+_BY_HAND = "device nodes in a container with a request, in one without, and in the same two asking for each other's"
 
 
 @dataclass(frozen=True)
 class Held:
-    """A device that a pod holds: its number (hexadecimal major:minor), UUID and PCI address."""
+    """A device that a pod holds: its number (hexadecimal major:minor), UUID and PCI address, if these can be known."""
 
     holder: Probing
     number: str
     uuid: str
     pci: str
 
+    @property
+    def identity(self) -> str:
+        """What tells it from other devices."""
+        return self.uuid or self.number
+
+
+def place(ctx: Context) -> AcceleratorNode:
+    """The node that is looked at."""
+    return devices.chosen(ctx, needs.several, claims=True)
+
+
+def number(seen: Report) -> str:
+    """The number of the one device node that a container saw."""
+    return seen.one("device").rpartition(" ")[2]
+
 
 async def hold(ctx: Context, node: AcceleratorNode) -> Held:
     """Create a pod with one device, and see that it has exactly that one."""
     kind = node.kind
-    look = (
-        devices.list_nodes(kind),
-        devices.ask_tool("uuid", kind.uuid_command),
-        devices.ask_tool("pci", kind.pci_command),
-    )
+    devices.must_know(ctx, kind, "device_glob", by_hand=_BY_HAND)
+    asked = {"uuid": kind.uuid_command, "pci": kind.pci_command}
+    look = (devices.list_nodes(kind), *(devices.ask_tool(key, command) for key, command in asked.items() if command))
     holder = await devices.holding_pod(ctx, "holder", node, *look, root=True)
     seen = await devices.report(ctx, holder, expected=f"a pod with one {node.resource} runs on {node.node}")
     found = f"{seen.one('devices')}: {', '.join(seen.all('device'))}"
     ctx.expect("exactly 1 device node", found, ok=devices.count(seen) == 1)
-    ctx.expect("one UUID", seen.one("uuid"), ok=bool(seen.one("uuid")))
-    return Held(holder, seen.one("device").rpartition(" ")[2], seen.one("uuid"), seen.one("pci"))
+    if kind.uuid_command:
+        ctx.expect("one UUID", seen.one("uuid"), ok=bool(seen.one("uuid")))
+    return Held(holder, number(seen), seen.one("uuid"), seen.one("pci"))
 
 
 async def ask_without_request(ctx: Context, node: AcceleratorNode, held: Held) -> None:
@@ -55,31 +70,45 @@ async def ask_without_request(ctx: Context, node: AcceleratorNode, held: Held) -
     """
     if gaps := [gap for gap in ctx.facts.gaps if gap.startswith(kinds.RUNTIME_CLASS.plural)]:
         raise ctx.undecided("every RuntimeClass that gives access is tried", "they are not known", "; ".join(gaps))
-    present = [name for name in node.kind.runtime_classes if name in ctx.facts.runtime_classes]
-    wishes = [dict.fromkeys(node.kind.visible_devices, what) for what in ("all", held.uuid)]
+    kind = node.kind
+    present = [name for name in kind.runtime_classes or () if name in ctx.facts.runtime_classes]
+    names = ["all", held.uuid] if held.uuid else ["all"]
+    wishes = [dict.fromkeys(kind.visible_devices, what) for what in names] if kind.visible_devices else []
     for runtime_class, env in [("", {}), *((name, asked) for name in ("", *present) for asked in wishes)]:
         plain = await devices.plain_pod(
-            ctx, "plain", node, devices.list_nodes(node.kind), root=True, env=env, runtime_class=runtime_class
+            ctx, "plain", node, devices.list_nodes(kind), root=True, env=env, runtime_class=runtime_class
         )
         wish = " ".join(f"{key}={value}" for key, value in env.items())
         how = f"RuntimeClass {runtime_class or 'default'}, {wish or 'no environment'}"
         seen = await devices.report(ctx, plain, expected=f"a pod without a request runs ({how})")
         ctx.expect(f"0 device nodes ({how})", seen.one("devices"), ok=devices.count(seen) == 0)
+    untold = [
+        words
+        for words, known in (("RuntimeClasses", kind.runtime_classes), ("variables", kind.visible_devices))
+        if known is None
+    ]
+    if untold:
+        what = " and ".join(untold)
+        cause = f"which {what} give access to {kind.words} devices is not known; show by hand: {_BY_HAND}"
+        raise ctx.undecided("every way to ask the runtime is tried", f"{what} were not", cause)
 
 
 async def siblings(ctx: Context, node: AcceleratorNode) -> None:
     """Of two containers in one pod, the one that asks sees a device and the other does not."""
     look = script.script(ctx, devices.list_nodes(node.kind))
+    wish = await devices.wish(ctx, "siblings", node)
     manifest = pods.pod(
         ctx,
         "siblings",
-        pods.Container("with", look, limits={node.resource: "1"}),
+        pods.Container("with", look, limits=wish.limits, claims=wish.claims),
         pods.Container("without", look),
         node=node.label["kubernetes.io/hostname"],
         root=True,
+        claims=wish.sources,
     )
     pod = await ctx.create(manifest)
-    await ctx.until(pod, pods.running, expected="a pod of two containers runs", within_s=90)
+    why = devices.explain(ctx, Probing(pod, look, node))
+    await ctx.until(pod, pods.running, expected="a pod of two containers runs", within_s=90, explain=why)
     counts = {name: devices.count(await script.report(ctx, pod, name, look)) for name in ("with", "without")}
     seen = ", ".join(f"{name} {number}" for name, number in counts.items())
     ctx.expect("with the request 1, without 0", seen, ok=counts == {"with": 1, "without": 0})
@@ -93,10 +122,16 @@ async def intrude(ctx: Context, node: AcceleratorNode, held: Held) -> None:
     intruder = await devices.holding_pod(ctx, "intruder", node, *tries, root=True)
     ctx.memo["intruder"] = intruder
     seen = await devices.report(ctx, intruder, expected=f"a second pod with one {node.resource} runs on {node.node}")
+    if seen.one("own") == held.number and node.kind.replicas_label is None and not node.claimed:
+        cause = f"nothing on the node says whether {node.kind.words} devices are offered several times"
+        raise ctx.undecided("the second pod has another device", f"both have {held.number}", cause)
     judge_attempts(ctx, seen, held.number, held.uuid)
     if not held.pci:
         raise ctx.undecided(_SYSFS, "not tried", "the container does not know its device's PCI address")
     ctx.expect(_SYSFS, seen.one("sysfs") or "no answer", ok=seen.one("sysfs") not in ("", "opened"))
+    if node.kind.visible_devices is None or (node.kind.visible_devices and not held.uuid):
+        cause = f"of {node.kind.words} devices no identity or no variable is known; show by hand: {_BY_HAND}"
+        raise ctx.undecided("the other's device is asked for by name", "not tried", cause)
 
 
 def attempts(kind: AcceleratorKind, number: str, uuid: str, pci: str) -> tuple[str, ...]:
@@ -106,15 +141,19 @@ def attempts(kind: AcceleratorKind, number: str, uuid: str, pci: str) -> tuple[s
     """
     address = pci.lower()[-12:]
     bar = f"/sys/bus/pci/devices/{address}/resource0"
+    elsewhere = " ".join(f"/proc/[0-9]*/root{glob}" for glob in str(kind.device_glob).split())
+    named = (
+        f"export {' '.join(f'{name}={uuid}' for name in kind.visible_devices)}" if kind.visible_devices else "true",
+        devices.ask_tool("by_name", kind.uuid_command),
+    )
     return (
         devices.list_nodes(kind),
-        devices.ask_tool("uuid", kind.uuid_command),
+        *([devices.ask_tool("uuid", kind.uuid_command)] if uuid else []),
         _REACH,
         f'own=$(stat -c %t:%T $(ls -d {kind.device_glob} | head -n 1)); echo "own=$own"',
         f'reach own "$own"; reach other {number}',
-        f"export {' '.join(f'{name}={uuid}' for name in kind.visible_devices)}",
-        devices.ask_tool("by_name", kind.uuid_command),
-        f'for d in /proc/[0-9]*/root{kind.device_glob}; do [ -c "$d" ] && echo "proc=$(stat -c %t:%T "$d")"; done',
+        *(named if uuid else ()),
+        f'for d in {elsewhere}; do [ -c "$d" ] && echo "proc=$(stat -c %t:%T "$d")"; done',
         f"bar={bar}",
         '[ -e $bar ] || echo "sysfs=absent"',
         '[ -e $bar ] && { said=$( (exec 3<>$bar) 2>&1 ) && echo "sysfs=opened" || echo "sysfs=$said"; }',
@@ -136,12 +175,13 @@ def judge_attempts(ctx: Context, seen: Report, number: str, uuid: str) -> None:
         ok=seen.one("own") != number and seen.one("other_mknod") in ("refused", "made") and _refused(seen),
         figures={"own device": own, "other's device": other},
     )
-    mine = seen.one("uuid")
-    ctx.expect(
-        "the vendor's tool does not show the other's UUID when the environment names it",
-        ", ".join(seen.all("by_name")) or f"nothing, exit {seen.one('by_name_exit')}",
-        ok=bool(mine) and mine != uuid and seen.says("by_name_exit") and uuid not in seen.all("by_name"),
-    )
+    if uuid:
+        mine = seen.one("uuid")
+        ctx.expect(
+            "the vendor's tool does not show the other's UUID when the environment names it",
+            ", ".join(seen.all("by_name")) or f"nothing, exit {seen.one('by_name_exit')}",
+            ok=bool(mine) and mine != uuid and seen.says("by_name_exit") and uuid not in seen.all("by_name"),
+        )
     ctx.expect(
         "no process directory leads to the other's device",
         f"device numbers found: {', '.join(sorted(set(seen.all('proc'))))}",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiconform.catalog.exporters import Metric
 from aiconform.checks._kit import metrics_devices, metrics_exporters, prometheus, prometheus_operator, selectors
 from aiconform.checks._kit.metrics_exporters import Device, Door
 from aiconform.checks._kit.prometheus import Monitoring, Sample
@@ -14,8 +15,6 @@ from aiconform.engine import Context, State, UndecidableError, kinds
 Obj = dict[str, Any]
 
 WITHIN_S = 120.0
-_CLOSE = {"%": 5.0, "MiB": 64.0}
-"""What a value may have moved by between a page and a query, by unit."""
 
 
 async def find(ctx: Context, doors: Sequence[Door]) -> Monitoring:
@@ -31,7 +30,7 @@ async def find(ctx: Context, doors: Sequence[Door]) -> Monitoring:
         try:
             found = await prometheus.query(ctx, monitoring, _everything(doors))
         except UndecidableError as problem:
-            problems.append(f"{monitoring.name} by service {monitoring.service}: {problem.cause}")
+            problems.append(f"{monitoring.name} by {monitoring.door}: {problem.cause}")
             continue
         answering.append(monitoring)
         if found:
@@ -46,9 +45,8 @@ def _everything(doors: Sequence[Door]) -> str:
     return f'{{__name__=~"{"|".join(names)}"}}'
 
 
-def _units(door: Door) -> dict[str, str]:
-    exporter = door.exporter
-    return {metric.name: metric.unit for metric in (exporter.utilization, exporter.memory_used, exporter.memory_free)}
+def _units(door: Door) -> dict[str, Metric]:
+    return {metric.name: metric for metric in door.exporter.needed}
 
 
 @dataclass
@@ -76,12 +74,18 @@ class Comparison:
             difference
             for door, page in pages
             for device in page.devices.values()
-            for name, unit in _units(door).items()
-            if (difference := self._difference(door, device, name, unit))
+            for metric in _units(door).values()
+            if (difference := self._difference(door, device, metric))
         ]
         if differing:
             return State("waiting", f"{len(differing)} series differ: {'; '.join(differing[:3])}")
         return State("met", f"{len(self.samples)} series of {len(self.devices)} devices, with the values served")
+
+    def targets(self) -> frozenset[tuple[str, str]]:
+        """Job and instance of the targets that the devices' values came from."""
+        identities = {door.exporter.identity for door in self.doors}
+        mine = [one for one in self.samples if any(one.labels.get(name) in self.devices for name in identities)]
+        return frozenset(_target(one) for one in mine)
 
     async def _old(self) -> list[str]:
         """Devices whose last values were collected before the probe began: a query finds them for minutes."""
@@ -91,11 +95,12 @@ class Comparison:
         longest = self.ctx.now - self.began
         return sorted(name for name in self.devices if name in age and age[name] > longest)
 
-    def _difference(self, door: Door, device: Device, name: str, unit: str) -> str:
+    def _difference(self, door: Door, device: Device, metric: Metric) -> str:
+        name = metric.name
         mine = [one for one in self.samples if one.labels.get(door.exporter.identity) == device.identity]
         values = [one.value for one in mine if one.labels.get("__name__") == name]
         served = device.values.get(name)
-        if served is not None and any(abs(value - served) <= _CLOSE.get(unit, 0.0) for value in values):
+        if served is not None and any(abs(value - served) <= metric.close for value in values):
             return ""
         has = ", ".join(f"{value:g}" for value in values) or "nothing"
         return f"{name} of {device.identity}: served {served}, Prometheus has {has}"
@@ -122,14 +127,34 @@ async def collected(ctx: Context, monitoring: Monitoring, doors: Sequence[Door])
         ok=not lost,
         figures={"collected by": by, "job": ", ".join(jobs), "Prometheus": f"{monitoring.name} {monitoring.version}"},
     )
-    targets = f'up{{job=~"{"|".join(jobs)}"}}'
+    targets, theirs = f'up{{job=~"{"|".join(jobs)}"}}', seen.targets()
 
     async def look() -> State:
-        values = [one.value for one in await prometheus.query(ctx, monitoring, targets)]
-        met = len(values) >= len(doors) and set(values) == {1.0}  # one that has just gone may be there for a moment
-        return State("met" if met else "waiting", f"{targets}: {sum(values):g} of {len(values)} targets")
+        return up(await prometheus.query(ctx, monitoring, targets), theirs, len(doors))
 
     await ctx.poll(look, expected=f"{len(doors)} exporter(s) are up", within_s=60)
+
+
+def up(found: Sequence[Sample], theirs: frozenset[tuple[str, str]], least: int) -> State:
+    """Whether the targets that a device's values came from are up; others of the same job do not matter.
+
+    Args:
+        found: all targets of their jobs.
+        theirs: job and instance of those that matter.
+        least: how many there are at least.
+    """
+    mine = [one for one in found if _target(one) in theirs or (one.labels.get("job", ""), "") in theirs]
+    down = [one.labels.get("instance", "without instance") for one in mine if one.value != 1.0]
+    others = len(found) - len(mine)
+    observed = f"{len(mine) - len(down)} of {len(mine)} targets that tell of the devices" + (
+        f", down: {', '.join(down)}" if down else ""
+    )
+    observed += f"; {others} other target(s) of the job are not looked at" if others else ""
+    return State("met" if len(mine) >= least and not down else "waiting", observed)
+
+
+def _target(one: Sample) -> tuple[str, str]:
+    return one.labels.get("job", ""), one.labels.get("instance", "")
 
 
 async def _monitors(ctx: Context, doors: Sequence[Door]) -> str:

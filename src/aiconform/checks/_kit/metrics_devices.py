@@ -34,8 +34,7 @@ class Held:
 
 def complete(device: Device, exporter: Exporter) -> bool:
     """Whether utilisation and memory are told, with values that a device can have."""
-    metrics = (exporter.utilization, exporter.memory_used, exporter.memory_free)
-    return all(metric.name in device.values and metric.sane(device.values[metric.name]) for metric in metrics)
+    return all(metric.name in device.values and metric.sane(device.values[metric.name]) for metric in exporter.needed)
 
 
 def physical(node: AcceleratorNode) -> int:
@@ -85,16 +84,25 @@ def _in_range(ctx: Context, door: Door, page: Page) -> None:
 
 def describe(device: Device, exporter: Exporter) -> str:
     """A device's values in a line."""
-    used, free = (device.values.get(metric.name) for metric in (exporter.memory_used, exporter.memory_free))
+    used = device.values.get(exporter.memory_used.name)
     memory = "no memory"
-    if used is not None and free is not None:
-        memory = f"{used:g} of {used + free:g} {exporter.memory_used.unit}"
+    if used is not None:
+        memory = f"{used:g} of {_whole(device, exporter, used)} {exporter.memory_used.unit}"
     values = [(exporter.utilization, device.values.get(exporter.utilization.name))]
     values += [(metric, device.values.get(metric.name)) for metric in exporter.optional.values()]
     told = [f"{value:g} {metric.unit}" for metric, value in values if value is not None]
     names = (exporter.model, exporter.address, exporter.driver, exporter.host)
     labels = [f"{name} {device.labels[name]}" for name in names if name in device.labels]
     return "; ".join([", ".join([*told[:1], memory, *told[1:]]), ", ".join(labels)])
+
+
+def _whole(device: Device, exporter: Exporter, used: float) -> str:
+    """A device's memory, as far as its exporter tells."""
+    if exporter.memory_total is not None and exporter.memory_total.name in device.values:
+        return f"{device.values[exporter.memory_total.name]:g}"
+    if exporter.memory_free is not None and exporter.memory_free.name in device.values:
+        return f"{used + device.values[exporter.memory_free.name]:g}"
+    return "unknown"
 
 
 async def hold(ctx: Context, nodes: Sequence[AcceleratorNode]) -> list[Held]:
@@ -105,7 +113,7 @@ async def hold(ctx: Context, nodes: Sequence[AcceleratorNode]) -> list[Held]:
         found: dict[str, Found] = {}
         for probing, number in zip(pods_of_node, _portions(node), strict=True):
             expected = f"a pod with {number} {node.resource} runs on {node.node}"
-            found.update(_found(ctx, await devices.report(ctx, probing, expected=expected), number))
+            found.update(_found(ctx, node, await devices.report(ctx, probing, expected=expected), number))
         held.append(Held(node, pods_of_node[0], found))
     return held
 
@@ -122,21 +130,32 @@ def chosen(held: Sequence[Held]) -> Held:
 
 
 async def _holder(ctx: Context, node: AcceleratorNode, number: int) -> Probing:
+    by_hand = "the identities that an exporter tells, and those that containers find which hold the devices"
+    devices.must_know(ctx, node.kind, "uuid_command", by_hand=by_hand)
+    asked = _asked(node)
+    run = script.script(ctx, *(devices.ask_tool(key, command) for key, command in asked.items()))
+    wish = await devices.wish(ctx, "holder", node, number)
+    container = pods.Container(devices.CONTAINER, run, limits=wish.limits, claims=wish.claims)
+    hostname = node.label["kubernetes.io/hostname"]
+    manifest = pods.pod(ctx, "holder", container, node=hostname, claims=wish.sources)
+    return Probing(await ctx.create(manifest), run, node)
+
+
+def _asked(node: AcceleratorNode) -> dict[str, str]:
+    """Commands that tell of a container's devices, as far as the vendor table has them."""
     kind = node.kind
-    asked = {
+    commands = {
         "uuid": kind.uuid_command,
         "product": kind.product_command,
         "pci": kind.pci_command,
         "driver": kind.driver_command,
     }
-    run = script.script(ctx, *(devices.ask_tool(key, command) for key, command in asked.items()))
-    container = pods.Container(devices.CONTAINER, run, limits={node.resource: str(number)})
-    hostname = node.label["kubernetes.io/hostname"]
-    return Probing(await ctx.create(pods.pod(ctx, "holder", container, node=hostname)), run)
+    return {key: command for key, command in commands.items() if command}
 
 
-def _found(ctx: Context, seen: Report, number: int) -> dict[str, Found]:
-    columns = [seen.all(key) for key in ("uuid", "product", "pci", "driver")]
+def _found(ctx: Context, node: AcceleratorNode, seen: Report, number: int) -> dict[str, Found]:
+    asked = _asked(node)
+    columns = [seen.all(key) if key in asked else ("",) * number for key in ("uuid", "product", "pci", "driver")]
     if not seen.all("uuid") or any(len(column) != number for column in columns):
         counts = ", ".join(str(len(column)) for column in columns)
         raise ctx.undecided(f"a container with {number} device(s) names each", counts, "the container could not tell")
@@ -152,31 +171,44 @@ def same(ctx: Context, door: Door, page: Page, held: Held) -> None:
         _names(told),
         ok=told == found if whole else found <= told,
     )
-    wrong, absent = [], set()
+    wrong: list[str] = []
+    absent, agreeing, foreign = set[str](), set[str](), set[str]()
     for name in sorted(found):
         for label, value in _properties(door, held.found[name]).items():
             said = page.devices[name].labels.get(label)
             if said is None:
                 absent.add(label)
-            elif said.lower() != value.lower():
+            elif said.lower() == value.lower():
+                agreeing.add(label)
+            elif label == door.exporter.host and not _names_a_node(ctx, said):
+                foreign.add(f"{label} {said} is no node's name, so not compared")
+            else:
                 wrong.append(f"{name} {label}: {said}, but the container finds {value}")
-    agreeing = sorted(set(_properties(door, Found("", "", "", ""))) - absent)
+    model = door.exporter.model
+    words = [f"{', '.join(sorted(agreeing)) or 'none'} agree", *sorted(foreign)]
+    words += [f"not there: {', '.join(sorted(absent))}"] if absent else []
     ctx.expect(
-        f"its other labels say what the container finds, {door.exporter.model} at least",
-        "; ".join(wrong)
-        or f"{', '.join(agreeing) or 'none'} agree" + (f"; not there: {', '.join(sorted(absent))}" if absent else ""),
-        ok=not wrong and door.exporter.model not in absent,
+        "its other labels say what the container finds" + (f", {model} at least" if model else ""),
+        "; ".join(wrong) or "; ".join(words),
+        ok=not wrong and model not in absent,
     )
 
 
 def _properties(door: Door, found: Found) -> dict[str, str]:
+    """What each label has to say; without those that the exporter does not have or the container cannot tell."""
     exporter = door.exporter
-    return {
+    expected = {
         exporter.model: found.model,
         exporter.address: found.address,
         exporter.driver: found.driver,
         exporter.host: door.node.node,
     }
+    return {label: value for label, value in expected.items() if label and value}
+
+
+def _names_a_node(ctx: Context, host: str) -> bool:
+    """Whether a host is a node of the cluster: DCGM's engine may run elsewhere, and then names itself or its pod."""
+    return host.lower() in {node.name.lower() for node in ctx.facts.nodes}
 
 
 def _names(names: set[str]) -> str:

@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from aiconform.catalog.exporters import Exporter
+from aiconform.checks._kit import devices
 from aiconform.engine import AcceleratorNode, Context, kinds
 
 Obj = dict[str, Any]
@@ -42,7 +43,7 @@ class Door:
     @property
     def exporter(self) -> Exporter:
         """What its vendor calls things."""
-        return self.node.kind.exporter
+        return known(self.node)
 
     @property
     def namespace(self) -> str:
@@ -68,13 +69,29 @@ class Page:
     nameless: int
 
 
+def known(node: AcceleratorNode) -> Exporter:
+    """The exporter of a node's vendor; :func:`find` has made sure that there is one."""
+    if node.kind.exporter is None:
+        raise ValueError(f"no exporter is known of {node.kind.words} devices")
+    return node.kind.exporter
+
+
+BY_HAND = "utilisation and memory of each device, as an endpoint tells them, without a load, under one and after it"
+
+
 async def find(ctx: Context) -> tuple[Door, ...]:
     """The exporter of every node with accelerators.
 
     Raises:
         StopProbe: a node has none (failed), or none is known on the whole cluster (undecided).
     """
-    apps = sorted({app for node in ctx.facts.accelerators for app in node.kind.exporter.apps})
+    for node in ctx.facts.chosen:
+        devices.must_know(ctx, node.kind, "exporter", by_hand=BY_HAND)
+        if not known(node).identity:
+            names = ", ".join(metric.name for metric in known(node).needed)
+            cause = f"which label of {names} names a device is not documented; show by hand: {BY_HAND}"
+            raise ctx.undecided(f"the exporter of {node.kind.words} names each device", "its label is not known", cause)
+    apps = sorted({app for node in ctx.facts.chosen for app in known(node).apps})
     pods: dict[str, Obj] = {}
     for label in _APP_LABELS:
         for found in await ctx.list(kinds.POD, selector=f"{label} in ({','.join(apps)})"):
@@ -83,7 +100,7 @@ async def find(ctx: Context) -> tuple[Door, ...]:
     if not pods:
         cause = f"no pod is labelled {' or '.join(_APP_LABELS)} as {', '.join(apps)}: the exporter is not known"
         raise ctx.undecided(expected, "no exporter that is known", cause)
-    doors = {node.node: _door(node, pods.values()) for node in ctx.facts.accelerators}
+    doors = {node.node: _door(node, pods.values()) for node in ctx.facts.chosen}
     observed = ", ".join(f"{name}: {door.pod if door else 'none'}" for name, door in sorted(doors.items()))
     ctx.expect(expected, observed, ok=all(doors.values()))
     return tuple(door for _, door in sorted(doors.items()) if door)
@@ -93,7 +110,7 @@ def _door(node: AcceleratorNode, pods: Iterable[Obj]) -> Door | None:
     mine = [pod for pod in pods if pod["spec"].get("nodeName") == node.node and _ready(pod)]
     for pod in sorted(mine, key=lambda pod: (pod["metadata"]["namespace"], pod["metadata"]["name"])):
         meta = pod["metadata"]
-        target = f"{meta['name']}:{_port(pod, node.kind.exporter)}"
+        target = f"{meta['name']}:{_port(pod, known(node))}"
         path = kinds.POD.path(meta["namespace"], target, "proxy/metrics")
         own = {meta["name"], meta["namespace"], meta["uid"], node.node, str(pod["status"].get("podIP"))}
         return Door(node, f"{meta['namespace']}/{meta['name']}", path, frozenset(own), meta.get("labels") or {})
@@ -135,7 +152,7 @@ def parse(text: str, content_type: str, exporter: Exporter) -> Page:
     """
     openmetrics = content_type.partition(";")[0].strip().lower() == OPENMETRICS
     parser: Parser = parse_openmetrics if openmetrics else parse_text
-    wanted = {exporter.utilization.name, exporter.memory_used.name, exporter.memory_free.name}
+    wanted = {metric.name for metric in exporter.needed}
     wanted |= {metric.name for metric in exporter.optional.values()}
     labels: dict[str, Mapping[str, str]] = {}
     values: dict[str, dict[str, float]] = {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from aiconform.checks._kit import pods, prometheus, script, workloads
+from aiconform.checks._kit import devices, metrics_exporters, pods, prometheus, script, workloads
+from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.metrics_devices import Held
 from aiconform.checks._kit.metrics_watch import Watch
 from aiconform.checks._kit.prometheus import Monitoring
@@ -39,12 +40,15 @@ async def start(ctx: Context, node: AcceleratorNode) -> Load:
     Raises:
         StopProbe: the pod did not run, or made no load (undecided: that says nothing about metrics).
     """
+    by_hand = "a workload on one device, and utilisation and memory of every device before, during and after it"
+    devices.must_know(ctx, node.kind, "load_program", by_hand=by_hand)
     end = ctx.name("report-ends")
     text = workloads.program(node.kind.load_program)
-    container = workloads.python_container(
-        ctx, "load", text, str(MEMORY_MIB), end, limits={node.resource: "1", "memory": "1Gi"}
-    )
-    spec = workloads.pod_spec(ctx, container, node=node.label["kubernetes.io/hostname"], restart="Never")
+    wish = await devices.wish(ctx, "load", node)
+    limits = {**wish.limits, "memory": "1Gi"}
+    container = workloads.python_container(ctx, "load", text, str(MEMORY_MIB), end, limits=limits, claims=wish.claims)
+    hostname = node.label["kubernetes.io/hostname"]
+    spec = workloads.pod_spec(ctx, container, nodes=(hostname,), restart="Never", claims=wish.sources)
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -52,7 +56,9 @@ async def start(ctx: Context, node: AcceleratorNode) -> Load:
         "spec": {**spec, "activeDeadlineSeconds": pods.DEADLINE_S},
     }
     pod = await ctx.create(manifest)
-    await ctx.until(pod, pods.running, expected=f"{pod} runs on {node.node} with one {node.resource}", within_s=90)
+    expected = f"{pod} runs on {node.node} with one {node.resource}"
+    further = devices.explain(ctx, Probing(pod, script.Script(text, end), node))
+    await ctx.until(pod, pods.running, expected=expected, within_s=90, explain=further)
     seen = script.parse((await ctx.log(pod, "load", end=end)).splitlines())
     if seen.one("load") != "on" or not seen.one("uuid"):
         why = seen.one("load") or "it did not say why"
@@ -161,14 +167,14 @@ def _queried(
     ctx: Context, monitoring: Monitoring, load: Load, *, busy: bool, base: float
 ) -> Callable[[], Awaitable[State]]:
     """A sample: Prometheus says of the device that it is busy, or that it is not any more."""
-    exporter = load.node.kind.exporter
+    exporter = metrics_exporters.known(load.node)
     promql = f'max({exporter.utilization.name}{{{exporter.identity}="{load.identity}"}})'
 
     async def look() -> State:
         found = await prometheus.query(ctx, monitoring, promql)
         if not found:
             return State("waiting", f"{promql}: nothing")
-        value = found[0].value
+        value = exporter.utilization.common(found[0].value)
         met = value >= BUSY if busy else value <= base + IDLE
         return State("met" if met else "waiting", f"{promql}: {value:g} %")
 

@@ -56,7 +56,8 @@ class Watch:
 
     def _note(self, ctx: Context, door: Door, device: Device) -> None:
         if complete(device, door.exporter):
-            value = device.values[door.exporter.utilization.name]
+            busy = door.exporter.utilization
+            value = busy.common(device.values[busy.name])
             self.points.setdefault(device.identity, []).append((ctx.now, value))
 
     def series(self) -> tuple[Series, ...]:
@@ -68,15 +69,17 @@ class Watch:
         )
 
     def grown(self, name: str, device: Device | None) -> tuple[float, float] | None:
-        """Utilisation now, and memory in use above what it was at rest; None if that is not told."""
+        """Utilisation now in per cent, and memory in use above what it was at rest in MiB; None if that is not told."""
         before, door = self.idle.get(name), self.where.get(name)
         if device is None or before is None or door is None:
             return None
         if not (complete(device, door.exporter) and complete(before, door.exporter)):
             return None
-        used = door.exporter.memory_used.name
-        return device.values[door.exporter.utilization.name], device.values[used] - before.values[used]
+        used, busy = door.exporter.memory_used, door.exporter.utilization
+        grown = device.values[used.name] - before.values[used.name]
+        return busy.common(device.values[busy.name]), used.common(grown)
 
     def base(self, name: str) -> float:
-        """Utilisation at rest."""
-        return self.idle[name].values[self.where[name].exporter.utilization.name]
+        """Utilisation at rest, in per cent."""
+        busy = self.where[name].exporter.utilization
+        return busy.common(self.idle[name].values[busy.name])

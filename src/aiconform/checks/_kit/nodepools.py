@@ -12,7 +12,7 @@ from aiconform.checks._kit import devices, pods
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Script
 from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
-from aiconform.engine.nodepools import CLUSTER_AUTOSCALER, KARPENTER, NodePool
+from aiconform.engine.nodepools import CLUSTER_AUTOSCALER, KARPENTER, UNNAMED, NodePool
 
 Obj = dict[str, Any]
 
@@ -39,12 +39,13 @@ def grows(facts: Facts) -> Unmet | None:
         why = "; ".join(f"{pool.name} ({pool.autoscaler}): {pool.stuck}" for pool in facts.pools)
         return Unmet("not run", f"no pool of nodes with accelerators can grow, so nothing would be proved: {why}")
     if facts.gaps:
-        return Unmet("undecided", f"cannot tell whether nodes are scaled automatically: {'; '.join(facts.gaps)}")
+        why = f"cannot tell whether nodes are scaled automatically: {'; '.join(facts.gaps)}"
+        return Unmet("undecided", f"{why}; --pool-label KEY=VALUE tells which nodes are of a pool that is")
     return Unmet(
         "not run",
         "no autoscaler tells of nodes with accelerators: neither by NodePools of karpenter.sh/v1 nor by groups in "
-        "Cluster Autoscaler's status that have nodes now, known by their labels; on a platform without an autoscaler "
-        "the requirement does not apply",
+        "Cluster Autoscaler's status that have nodes now, known by their labels; where a platform hides that, "
+        "--pool-label KEY=VALUE tells which nodes are of a pool; without an autoscaler the requirement does not apply",
     )
 
 
@@ -169,7 +170,12 @@ ACTED = ("Nominated", "TriggeredScaleUp")
 """Reasons of events by which Karpenter and Cluster Autoscaler say that a node will come for a pod."""
 REFUSED = ("FailedScheduling", "NotTriggerScaleUp")
 """Those by which they say that none will."""
-_REPORTERS = {KARPENTER: ("karpenter", "eks-auto-mode/compute"), CLUSTER_AUTOSCALER: ("cluster-autoscaler",)}
+_KARPENTERS = ("karpenter", "eks-auto-mode/compute")
+_REPORTERS = {
+    KARPENTER: _KARPENTERS,
+    CLUSTER_AUTOSCALER: ("cluster-autoscaler",),
+    UNNAMED: (*_KARPENTERS, "cluster-autoscaler"),
+}
 """How their events begin to name them; EKS Auto Mode runs Karpenter under a name of its own."""
 _PLAIN_STATUS = "Status condition transitioned"
 

@@ -26,7 +26,7 @@ class Operator:
         name: the product's.
         kind: its main custom resource.
         definitions: kinds that it must serve.
-        selector: labels by which upstream's manifests mark its Deployment.
+        selectors: labels by which upstream's charts and manifests mark its Deployments, tried one after another.
         no_webhook: why a pod of it serves no webhook, in words for the page; empty if it does.
         twins: two manifests of its kind that differ by one mistake, which the schema permits: a good one, which costs
             nothing, and a wrong one.
@@ -41,7 +41,7 @@ class Operator:
     name: str
     kind: Kind
     definitions: tuple[str, ...]
-    selector: str
+    selectors: tuple[str, ...]
     no_webhook: Callable[[Obj], str]
     twins: Callable[[Context], tuple[Obj, Obj]]
     mistake: str
@@ -56,31 +56,48 @@ def need(known: Sequence[Operator]) -> Callable[[Facts], Unmet | None]:
     """Some operator that is known serves its API."""
 
     def needed(facts: Facts) -> Unmet | None:
-        if any(operator.kind.api_version in facts.groups for operator in known):
+        if _found(facts, known):
             return None
-        names = ", ".join(f"{operator.name} ({operator.kind.api_version})" for operator in known)
-        return Unmet("not run", f"the API server serves none of the AI operators that are known: {names}")
+        asked = facts.option("operator")
+        wanted = [operator for operator in known if asked in ("", operator.name.lower())]
+        names = ", ".join(f"{operator.name} ({operator.kind.api_version})" for operator in wanted)
+        which = "the AI operator that is asked for" if asked else "none of the AI operators that are known"
+        return Unmet("not run", f"the API server {'does not serve' if asked else 'serves'} {which}: {names}")
 
     return needed
 
 
 def chosen(ctx: Context, known: Sequence[Operator]) -> Operator:
     """The operator that is tried: the first that is there. The check's need has made sure that one is."""
-    return next(operator for operator in known if operator.kind.api_version in ctx.facts.groups)
+    return _found(ctx.facts, known)[0]
+
+
+def _found(facts: Facts, known: Sequence[Operator]) -> list[Operator]:
+    """The operators whose API is served; the one that was asked for, where one was."""
+    asked = facts.option("operator")
+    return [one for one in known if asked in ("", one.name.lower()) and one.kind.api_version in facts.groups]
 
 
 async def installed(ctx: Context, operator: Operator) -> None:
     """Its definitions are established, its other kinds served, and its pods ready."""
     await _served(ctx, operator)
-    deployments = await ctx.list(kinds.DEPLOYMENT, selector=operator.selector)
+    deployments = await _deployments(ctx, operator)
     expected = f"the pods of {operator.name} are ready"
     if not deployments:
-        observed = f"no Deployment labelled {operator.selector}"
+        observed = f"no Deployment labelled {' or '.join(operator.selectors)}"
         raise ctx.undecided(expected, observed, f"cannot tell which pods are {operator.name}'s")
-    meta = deployments[0]["metadata"]
-    labels = deployments[0]["spec"]["selector"].get("matchLabels") or {}
-    where = Target(kinds.POD, meta["namespace"], labels)
-    ctx.memo["pods"] = await ctx.until(where, _ready(meta["name"]), expected=expected, within_s=READY_S)
+    ctx.memo["pods"] = []
+    for deployment in deployments:
+        meta, labels = deployment["metadata"], deployment["spec"]["selector"].get("matchLabels") or {}
+        where = Target(kinds.POD, meta["namespace"], labels)
+        ctx.memo["pods"] += await ctx.until(where, _ready(meta["name"]), expected=expected, within_s=READY_S)
+
+
+async def _deployments(ctx: Context, operator: Operator) -> list[Obj]:
+    for selector in operator.selectors:
+        if found := await ctx.list(kinds.DEPLOYMENT, selector=selector):
+            return found
+    return []
 
 
 async def _served(ctx: Context, operator: Operator) -> None:
@@ -141,6 +158,26 @@ async def refuses(ctx: Context, operator: Operator) -> None:
     right = denial.by == "own" and operator.mistake in denial.message
     cause = "" if right else f"refused by {denial.who}, not by {operator.name}'s webhook for that mistake"
     ctx.expect(expected, denial.message, ok=right, cause=cause, figures={"webhook": denial.who})
+
+
+async def make(ctx: Context, operator: str, manifest: Obj) -> Handle:
+    """Create a right object; where the operator's own webhook refuses it or cannot be called, that is what is wrong.
+
+    Raises:
+        StopProbe: it is the operator's fault (failed).
+        RefusedError: somebody else refused it, which says nothing about the operator.
+    """
+    try:
+        return await ctx.create(manifest)
+    except RefusedError as refusal:
+        hooks = await own_hooks(ctx, kinds.of(manifest), ctx.memo.get("pods") or (), mutating=True)
+        seen = attributed(refusal, hooks)
+        if seen.by in ("own", "silent"):
+            what = "refuses a right object" if seen.by == "own" else "cannot be called"
+            name = f"{manifest['kind']} {manifest['metadata']['name']}"
+            cause = f"{operator}'s own webhook {seen.who} {what}"
+            ctx.expect(f"{name} is accepted", seen.message, ok=False, cause=cause)
+        raise
 
 
 async def _accepted(ctx: Context, manifest: Obj, hooks: Sequence[Hook]) -> Handle:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiconform.checks._kit import pods, ray_cluster, workloads
+from aiconform.checks._kit import operator, pods, ray_cluster, workloads
 from aiconform.checks._kit.operator import Operator
 from aiconform.checks._kit.script import parse
 from aiconform.engine import Context, Handle, State, kinds
 
 Obj = dict[str, Any]
 
+TITLE = "KubeRay"
 SQUARES = [0, 1, 4, 9, 16]
 FINALIZER = "ray.io/rayjob-finalizer"
 
@@ -48,7 +49,7 @@ def twins(ctx: Context) -> tuple[Obj, Obj]:
 
 async def start(ctx: Context) -> None:
     """A cluster of a head and a worker."""
-    made = await ctx.create(ray_cluster.cluster(ctx, ctx.name("ray")))
+    made = await operator.make(ctx, TITLE, ray_cluster.cluster(ctx, ctx.name("ray")))
     where = ray_cluster.pods_of(ctx, made.name)
     await ctx.until(where, ray_cluster.begun, expected=f"the operator makes pods for {made}", within_s=60)
     expected = f"a head and a worker of {made} become ready"
@@ -83,7 +84,8 @@ async def compute(ctx: Context, *, join_s: int = 60) -> None:
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     }
     spec = {**ray_cluster.pod_spec(ctx, container), "restartPolicy": "Never", "activeDeadlineSeconds": pods.DEADLINE_S}
-    client = await ctx.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ctx.name("task")}, "spec": spec})
+    meta = {"name": ctx.name("task"), "labels": dict(workloads.TALKS)}
+    client = await ctx.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
     await ctx.until(client, pods.running, expected=f"{client} runs", within_s=90)
     report = parse((await ctx.log(client, "client", end=end, within_s=join_s + 150)).splitlines())
     names = sorted(pod["metadata"]["name"] for pod in members)
@@ -125,7 +127,8 @@ async def finalize(ctx: Context) -> None:
     spec = {"suspend": True, "shutdownAfterJobFinishes": True, "entrypoint": "true"}
     name = ctx.name("job")
     manifest = {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": {"name": name}}
-    job = await ctx.create({**manifest, "spec": {**spec, "rayClusterSpec": {"headGroupSpec": head}}})
+    whole = {**manifest, "spec": {**spec, "rayClusterSpec": {"headGroupSpec": head}}}
+    job = await operator.make(ctx, TITLE, whole)
     await ctx.until(job, _suspended, expected=f"{job} is suspended and held by {FINALIZER}", within_s=60)
     await ctx.delete(job)
     await ctx.until_gone(job, within_s=60)
@@ -160,10 +163,10 @@ async def remove(ctx: Context) -> None:
 
 
 KUBERAY = Operator(
-    "KubeRay",
+    TITLE,
     kinds.RAY_CLUSTER,
     ("RayCluster", "RayJob", "RayService"),
-    selector="app.kubernetes.io/name in (kuberay,kuberay-operator)",
+    selectors=("app.kubernetes.io/name in (kuberay,kuberay-operator)",),
     no_webhook=no_webhook,
     twins=twins,
     mistake="spec.workerGroupSpecs[1]",

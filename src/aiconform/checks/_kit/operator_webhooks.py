@@ -40,15 +40,27 @@ class Refusal:
     message: str
 
 
-async def own_hooks(ctx: Context, kind: Kind, pods: Sequence[Obj]) -> list[Hook]:
-    """The webhooks called when an object of this kind is made whose Service selects these pods."""
+async def own_hooks(ctx: Context, kind: Kind, pods: Sequence[Obj], *, mutating: bool = False) -> list[Hook]:
+    """The webhooks called when an object of this kind is made whose Service selects these pods.
+
+    Args:
+        ctx: the probe's context.
+        kind: of the object.
+        pods: the operator's.
+        mutating: with those that change objects; else those alone that judge them.
+    """
     if not pods:
         return []
-    namespace, labels = pods[0]["metadata"]["namespace"], pods[0]["metadata"].get("labels") or {}
+    namespace = pods[0]["metadata"]["namespace"]
+    labels = [pod["metadata"].get("labels") or {} for pod in pods if pod["metadata"]["namespace"] == namespace]
     services = {
-        service["metadata"]["name"] for service in await ctx.list(kinds.SERVICE, namespace) if _leads(service, labels)
+        service["metadata"]["name"]
+        for service in await ctx.list(kinds.SERVICE, namespace)
+        if any(_leads(service, one) for one in labels)
     }
     configurations = await ctx.list(kinds.VALIDATING_WEBHOOKS)
+    if mutating:
+        configurations += await ctx.list(kinds.MUTATING_WEBHOOKS)
     return [hook for found in configurations for hook in hooks_of(found, kind, namespace, services)]
 
 

@@ -22,7 +22,7 @@ RESTRICTED: Obj = {
 }
 """Security context of a pod that meets the restricted Pod Security Standard."""
 
-_NO_ROOM = "Insufficient"
+_NO_ROOM = ("Insufficient", "cannot allocate all claims")
 _IMAGE_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _START_TROUBLE = frozenset({"CreateContainerError", "CreateContainerConfigError", "RunContainerError"})
 
@@ -36,6 +36,7 @@ class Container:
     limits: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     claims: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
 
 
 def pod(
@@ -96,45 +97,64 @@ def _container(ctx: Context, container: Container, *, root: bool) -> Obj:
     }
     if not root:
         result["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    elif container.capabilities:
+        result["securityContext"] = {"capabilities": {"add": list(container.capabilities)}}
     return result
 
 
 def tolerations(ctx: Context) -> list[Obj]:
     """For the taints that keep nodes with accelerators for those who ask for them: named like the resource."""
-    keys = sorted({found.resource for found in ctx.facts.accelerators})
+    claimed = {resource for found in ctx.facts.claimable for resource in found.kind.resources}
+    keys = sorted({found.resource for found in ctx.facts.accelerators} | claimed)
     return [{"key": key, "operator": "Exists"} for key in keys]
 
 
 def running(objects: list[Obj]) -> State:
-    """Every pod runs (or has run to its end), all at the same time."""
-    states = [_state(found) for found in objects]
-    for outcome in ("wrong", "blocked", "waiting"):
-        for state in states:
-            if state.outcome == outcome:
-                return state
+    """Every pod runs (or has run to its end), all at the same time.
+
+    A runtime that refuses to start a container is a refusal. A container that was not yet created says nothing: its
+    image, its network or its volumes may be slow.
+    """
+    states = sorted((_state(found) for found in objects), key=lambda ranked: ranked[0])
+    rank, worst = states[0] if states else (_RUNS, None)
+    if worst is not None and rank != _RUNS:
+        return worst
     where = ", ".join(sorted({str(found["spec"].get("nodeName")) for found in objects}))
     return State("met", f"{len(objects)} of {len(objects)} pods run on {where}")
 
 
-def _state(found: Obj) -> State:
+_FAILED, _REFUSED, _BLOCKED, _WAITS, _RUNS = range(5)
+"""How much a pod's state says, most first: of several pods the first in this order is told of."""
+
+
+def _state(found: Obj) -> tuple[int, State]:
     name, status = found["metadata"]["name"], found.get("status", {})
-    phase = status.get("phase")
-    if phase in ("Running", "Succeeded") and found["spec"].get("nodeName"):
-        return State("met", f"{name} runs")
-    if phase == "Failed":
-        return State("wrong", f"{name} failed: {status.get('reason', '')} {status.get('message', '')}".strip())
+    phase, node = status.get("phase"), found["spec"].get("nodeName")
+    if phase in ("Running", "Succeeded") and node:
+        return _RUNS, State("met", f"{name} runs")
+    if trouble := _trouble(name, status):
+        return trouble
+    if node and phase in (None, "Pending"):
+        return _BLOCKED, State("blocked", f"{name} was given {node}, which has not created its containers yet")
+    refusal = unschedulable_message(found)
+    if any(words in refusal for words in _NO_ROOM):
+        # somebody else may hold it: that says nothing about the requirement
+        return _BLOCKED, State("blocked", f"{name} does not fit: {refusal}")
+    return _WAITS, State("waiting", f"{name} is {phase or 'not seen'}" + (f": {refusal}" if refusal else ""))
+
+
+def _trouble(name: str, status: Obj) -> tuple[int, State] | None:
+    """What a kubelet says of a pod that it refuses, or of a container that it cannot start."""
+    if status.get("phase") == "Failed":
+        return _FAILED, State("wrong", f"{name} failed: {status.get('reason', '')} {status.get('message', '')}".strip())
     for container in status.get("containerStatuses") or []:
         waiting = (container.get("state") or {}).get("waiting") or {}
         why = f"{name}: {waiting.get('reason')}: {waiting.get('message', '')}"
         if waiting.get("reason") in _IMAGE_TROUBLE:
-            return State("blocked", why)
+            return _BLOCKED, State("blocked", why)
         if waiting.get("reason") in _START_TROUBLE:
-            return State("waiting", why)
-    refusal = unschedulable_message(found)
-    if _NO_ROOM in refusal:
-        # somebody else may hold it: that says nothing about the requirement
-        return State("blocked", f"{name} does not fit: {refusal}")
-    return State("waiting", f"{name} is {phase or 'not seen'}" + (f": {refusal}" if refusal else ""))
+            return _REFUSED, State("waiting", why)
+    return None
 
 
 def started(objects: list[Obj]) -> State:

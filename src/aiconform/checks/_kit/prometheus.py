@@ -21,14 +21,14 @@ class Monitoring:
 
     Attributes:
         name: ``namespace/name`` of the Prometheus object.
-        service: of it, which is asked.
+        door: what is asked, in words: a Service of it, or a pod.
         api: path of its HTTP API through the API server's proxy.
         labels: what a ServiceMonitor must be labelled with to be taken.
         version: as the object names it.
     """
 
     name: str
-    service: str
+    door: str
     api: str
     labels: Mapping[str, str]
     version: str

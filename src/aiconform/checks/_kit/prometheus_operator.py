@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiconform.checks._kit import selectors
+from aiconform.checks._kit.operator import is_ready
 from aiconform.checks._kit.prometheus import Monitoring, query
 from aiconform.engine import Context, UndecidableError, kinds
 
 Obj = dict[str, Any]
 
 API = "monitoring.coreos.com/v1"
+_NAME_LABEL = "operator.prometheus.io/name"
+_WEB = 9090
+"""The port that the operator has every Prometheus listen on."""
 GOVERNING = "prometheus-operated"
 """The Service that the operator makes for all Prometheuses of a namespace."""
 
@@ -30,19 +34,19 @@ async def find(ctx: Context) -> Monitoring:
         if labels is None:
             passed_over.append(f"{_full_name(found)} {why}")
             continue
-        for service, api in await _doors(ctx, found):
+        for door, api in await _doors(ctx, found):
             version = str(found["spec"].get("version", ""))
-            monitoring = Monitoring(_full_name(found), service, api, labels, version)
+            monitoring = Monitoring(_full_name(found), door, api, labels, version)
             try:
                 answer = await query(ctx, monitoring, "vector(1)")
             except UndecidableError as problem:
-                passed_over.append(f"{monitoring.name} by service {service}: {problem.cause}")
+                passed_over.append(f"{monitoring.name} by {door}: {problem.cause}")
                 continue
             values = ", ".join(f"{sample.value:g}" for sample in answer) or "nothing"
             named = f"{monitoring.name} {version}".strip()
             ctx.expect(
                 expected,
-                f"{named} answers {values}, asked through service {service}",
+                f"{named} answers {values}, asked through {door}",
                 ok=[sample.value for sample in answer] == [1.0],
             )
             return monitoring
@@ -51,11 +55,11 @@ async def find(ctx: Context) -> Monitoring:
 
 
 async def every(ctx: Context) -> list[Monitoring]:
-    """Every Prometheus by each of its Services, whether it would take our monitors or not."""
+    """Every Prometheus by each of its doors, whether it would take our monitors or not."""
     return [
-        Monitoring(_full_name(found), service, api, {}, str(found["spec"].get("version", "")))
+        Monitoring(_full_name(found), door, api, {}, str(found["spec"].get("version", "")))
         for found in sorted(await ctx.list(kinds.PROMETHEUS), key=_full_name)
-        for service, api in await _doors(ctx, found)
+        for door, api in await _doors(ctx, found)
     ]
 
 
@@ -92,26 +96,50 @@ def _takes(found: Obj, namespace: Obj) -> tuple[dict[str, str] | None, str]:
 
 
 async def _doors(ctx: Context, found: Obj) -> list[tuple[str, str]]:
-    """Services of this Prometheus with the path of its API, its own before the one that the operator makes."""
+    """Services of this Prometheus with the path of its API, its own before the one that the operator makes.
+
+    Of several replicas each collects for itself, and a Service asks now one and now another: then it is a pod.
+    """
     meta, spec = found["metadata"], found["spec"]
+    if int(spec.get("replicas") or 1) > 1:
+        return await _replicas(ctx, found)
     services = await ctx.list(kinds.SERVICE, meta["namespace"])
     own = [item for item in services if _selects(item, meta["name"])]
     shared = [item for item in services if item["metadata"]["name"] == (spec.get("serviceName") or GOVERNING)]
-    scheme = "https:" if (spec.get("web") or {}).get("tlsConfig") else ""
-    prefix = str(spec.get("routePrefix") or "/").strip("/")
+    scheme = _scheme(spec)
     doors: dict[str, str] = {}
     for item in (*own, *shared):
         name = item["metadata"]["name"]
         port = _port(item["spec"].get("ports") or (), str(spec.get("portName") or "web"))
         proxy = kinds.SERVICE.path(meta["namespace"], f"{scheme}{name}:{port}", "proxy")
-        doors.setdefault(name, "/".join(part for part in (proxy, prefix, "api/v1") if part))
+        doors.setdefault(f"service {name}", _api(spec, proxy))
     return list(doors.items())
+
+
+async def _replicas(ctx: Context, found: Obj) -> list[tuple[str, str]]:
+    """Its pods with the path of their API, by name: those that are ready."""
+    meta, spec = found["metadata"], found["spec"]
+    pods = await ctx.list(kinds.POD, meta["namespace"], selector=f"{_NAME_LABEL}={meta['name']}")
+    return [
+        (f"pod {name} of {spec['replicas']} replicas", _api(spec, proxy))
+        for name in sorted(pod["metadata"]["name"] for pod in pods if is_ready(pod))
+        for proxy in [kinds.POD.path(meta["namespace"], f"{_scheme(spec)}{name}:{_WEB}", "proxy")]
+    ]
+
+
+def _scheme(spec: Obj) -> str:
+    return "https:" if (spec.get("web") or {}).get("tlsConfig") else ""
+
+
+def _api(spec: Obj, proxy: str) -> str:
+    prefix = str(spec.get("routePrefix") or "/").strip("/")
+    return "/".join(part for part in (proxy, prefix, "api/v1") if part)
 
 
 def _selects(service: Obj, name: str) -> bool:
     """Whether a Service is for the pods of this Prometheus alone, by the labels that the operator gives them."""
     selector = service["spec"].get("selector") or {}
-    return name in (selector.get("operator.prometheus.io/name"), selector.get("prometheus"))
+    return name in (selector.get(_NAME_LABEL), selector.get("prometheus"))
 
 
 def _port(ports: Iterable[Obj], wanted: str) -> str:

@@ -25,6 +25,8 @@ class Holders:
 
 async def fill(ctx: Context, node: AcceleratorNode, number: int) -> Holders:
     """Create ``number`` pods with one share each, wait until all run at the same time, and read their reports."""
+    by_hand = f"{number} pods that each hold a share, the device's identity and a healthy answer in each of them"
+    devices.must_know(ctx, node.kind, "uuid_command", "health_command", by_hand=by_hand)
     look = devices.every_answer(node.kind)
     made = [await devices.holding_pod(ctx, f"share-{n}", node, *look) for n in range(1, number + 1)]
     handles = [probing.handle for probing in made]
@@ -53,7 +55,7 @@ def uuids(ctx: Context, reports: Sequence[Report]) -> list[str]:
 async def one_more(ctx: Context, node: AcceleratorNode, *, root: bool = False) -> Probing:
     """Create one pod more than fits, and watch it wait, refused for this resource."""
     waiting = await devices.holding_pod(ctx, "one-more", node, *devices.every_answer(node.kind), root=root)
-    refused = pods.refused_for("Insufficient", node.resource)
+    refused = pods.refused_for(*devices.refusal(node))
     await ctx.until(waiting.handle, refused, expected=f"refused for want of {node.resource}", within_s=60)
     await ctx.never(waiting.handle, pods.started, expected=f"no node for {WINDOW_S} s", during_s=WINDOW_S)
     await ctx.show([waiting.handle])

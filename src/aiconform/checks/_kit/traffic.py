@@ -12,9 +12,8 @@ from aiconform.checks._kit.gateway_status import Gateway
 from aiconform.checks._kit.workloads import Answers, Batch, Client
 from aiconform.engine import Context, Handle, Series, State
 
-SETTLE_S = 60
-LONGEST_S = 110
-"""A batch that does not settle and then gets no answers takes so long at most."""
+UNSETTLED_S = 50
+"""A batch that does not settle and then gets no answers takes so much longer at most."""
 IN_A_ROW = 10
 """So many answers in a row must be as wanted before any is counted: a Gateway may have several proxies."""
 SIGMAS = 4
@@ -54,7 +53,7 @@ class Scene:
             settle: what to see first, or nothing: 200 from a backend (from any, if empty), or one of these statuses.
             every_ms: milliseconds from one request to the next.
         """
-        wanted: dict[str, object] = {"within_s": SETTLE_S, "times": IN_A_ROW}
+        wanted: dict[str, object] = {"within_s": self.gateway.settle_s, "times": IN_A_ROW}
         if isinstance(settle, str):
             wanted |= {"status": 200, "by": [settle] if settle else [self.champion, self.challenger]}
         elif settle is not None:
@@ -82,7 +81,9 @@ class Scene:
 
     async def read(self, ctx: Context, client: Client) -> dict[str, Answers]:
         """What came of the batches of a client, once it is done."""
-        seen = await workloads.answers(ctx, client, within_s=LONGEST_S * len(client.batches))
+        seen = await workloads.answers(
+            ctx, client, within_s=(self.gateway.settle_s + UNSETTLED_S) * len(client.batches)
+        )
         for sent in client.batches:
             got = seen[sent.name]
             count = sent.count if got.settled_s is not None else got.count
@@ -191,7 +192,7 @@ def told(seen: Answers) -> str:
     if seen.first_status == 0:
         words.append(seen.first_body)
     if seen.settled_s is None:
-        words.append(f"not as wanted {IN_A_ROW} times in a row within {SETTLE_S} s")
+        words.append(f"not as wanted {IN_A_ROW} times in a row in the time given")
     elif seen.settled_s:
         words.append(f"first {IN_A_ROW} like these after {seen.settled_s:g} s")
     return "; ".join(words)

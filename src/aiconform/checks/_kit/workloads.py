@@ -14,12 +14,16 @@ from typing import Any
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.script import parse
 from aiconform.engine import Condition, Context, Handle, State, Target, kinds
+from aiconform.engine.guards import NETWORK_LABEL, NETWORK_NEEDED
 
 Obj = dict[str, Any]
 
 PORT = 8000
 PORT_NAME = "http"
 APP_LABEL = "app.kubernetes.io/name"
+_HOST_LABEL = "kubernetes.io/hostname"
+TALKS = {NETWORK_LABEL: NETWORK_NEEDED}
+"""Labels of pods that serve or ask; the network policy of our namespaces cuts all others off."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def python_container(
     limits: Mapping[str, str] | None = None,
     requests: Mapping[str, str] | None = None,
     port: int = 0,
+    claims: Sequence[str] = (),
 ) -> Obj:
     """A container that runs a Python program; with a port, it is ready once ``/healthz`` answers there.
 
@@ -55,6 +60,7 @@ def python_container(
         limits: beside the usual ones, such as ``{"nvidia.com/gpu": "1"}``; asked for too.
         requests: instead of the usual small ones.
         port: that it serves, called :data:`PORT_NAME`.
+        claims: those of its pod that it uses.
     """
     container: Obj = {
         "name": name,
@@ -67,14 +73,23 @@ def python_container(
         },
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+    if claims:
+        container["resources"]["claims"] = [{"name": name} for name in claims]
     if port:
         container["ports"] = [{"name": PORT_NAME, "containerPort": port}]
         container["readinessProbe"] = {"httpGet": {"path": "/healthz", "port": port}, "periodSeconds": 1}
     return container
 
 
-def pod_spec(ctx: Context, container: Obj, *, node: str = "", restart: str = "Always") -> Obj:
-    """A restricted pod with one container; ``node`` pins it by hostname label."""
+def pod_spec(
+    ctx: Context,
+    container: Obj,
+    *,
+    nodes: Sequence[str] = (),
+    restart: str = "Always",
+    claims: Mapping[str, Mapping[str, str]] | None = None,
+) -> Obj:
+    """A restricted pod with one container; ``nodes`` pins it by their hostname labels, ``claims`` are the pod's."""
     spec: Obj = {
         "restartPolicy": restart,
         "terminationGracePeriodSeconds": 1,
@@ -84,8 +99,14 @@ def pod_spec(ctx: Context, container: Obj, *, node: str = "", restart: str = "Al
         "containers": [container],
         "tolerations": pods.tolerations(ctx),
     }
-    if node:
-        spec["nodeSelector"] = {"kubernetes.io/hostname": node}
+    if len(nodes) == 1:
+        spec["nodeSelector"] = {_HOST_LABEL: nodes[0]}
+    elif nodes:
+        among = {"matchExpressions": [{"key": _HOST_LABEL, "operator": "In", "values": list(nodes)}]}
+        required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [among]}}
+        spec["affinity"] = {"nodeAffinity": required}
+    if claims:
+        spec["resourceClaims"] = [{"name": name, **source} for name, source in claims.items()]
     return spec
 
 
@@ -94,7 +115,7 @@ async def serve(
     hint: str,
     *,
     replicas: int = 1,
-    node: str = "",
+    nodes: Sequence[str] = (),
     limits: Mapping[str, str] | None = None,
     requests: Mapping[str, str] | None = None,
 ) -> Workload:
@@ -112,8 +133,8 @@ async def serve(
                 "replicas": replicas,
                 "selector": {"matchLabels": {APP_LABEL: app}},
                 "template": {
-                    "metadata": {"labels": {APP_LABEL: app}},
-                    "spec": pod_spec(ctx, container, node=node),
+                    "metadata": {"labels": {APP_LABEL: app, **TALKS}},
+                    "spec": pod_spec(ctx, container, nodes=nodes),
                 },
             },
         }
@@ -210,7 +231,7 @@ async def client(ctx: Context, hint: str, batches: Sequence[Batch]) -> Client:
     manifest: Obj = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": ctx.name(hint)},
+        "metadata": {"name": ctx.name(hint), "labels": dict(TALKS)},
         "spec": {**pod_spec(ctx, container, restart="Never"), "activeDeadlineSeconds": pods.DEADLINE_S},
     }
     pod = await ctx.create(manifest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiconform.local.accelerators.driver_root import DRIVER_ROOT
-from aiconform.local.launch import INSIDE
+from aiconform.local.node.launch import INSIDE
 
 CONFIG_PATH = "/etc/nvidia-container-runtime/config.toml"
 """Where ``nvidia-container-runtime`` reads its settings."""

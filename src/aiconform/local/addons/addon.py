@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aiconform.local.api import Api
-    from aiconform.local.build import Binaries
     from aiconform.local.cluster import Cluster
+    from aiconform.local.programs.build import Binaries
 
 Manifest = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ class Addon:
         name: as ``local up --with`` and the screen say it, ``envoy-gateway``.
         version: upstream's, for ``local status``.
         summary: what it is for, in a few words.
-        images: names in :data:`aiconform.local.images.IMAGES` that its pods use.
+        images: names in :data:`aiconform.local.images.table.IMAGES` that its pods use.
         programs: built programs it needs on the machine itself, beside those in its images.
         objects: makes its objects, namespaces and definitions first; called once per installation, with new keys.
         missing: what is still missing until it can be used, one phrase each; empty when ready. Asks the API server for

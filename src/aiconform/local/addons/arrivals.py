@@ -19,11 +19,11 @@ from pathlib import Path
 from anyio import to_thread
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import build
 from aiconform.local.addons import installation
 from aiconform.local.addons.addon import Addon
 from aiconform.local.cluster import Cluster
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
+from aiconform.local.programs import build
 from aiconform.progress import Progress
 
 SIDE_BY_SIDE = 3

@@ -1,7 +1,7 @@
 """Cluster Autoscaler, whose program the user gives: upstream publishes no Go module to build it from.
 
 Not among the add-ons of the registry, because it is one only once there is a program. It runs on the machine beside the
-cluster, with a pool of real nodes that we serve to it (:mod:`aiconform.local.pool_grpc`).
+cluster, with a pool of real nodes that we serve to it (:mod:`aiconform.local.pool.cloud`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aiconform.errors import UsageError
-from aiconform.local import image_program, nodes, pool_grpc
+from aiconform.local import nodes
 from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.nvidia import RESOURCE
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster
+from aiconform.local.images import image_program
 from aiconform.local.inspection import is_ready
+from aiconform.local.pool import cloud
 from aiconform.progress import Progress
 
 NAME = "cluster-autoscaler"
@@ -40,7 +42,7 @@ def given(what: str, progress: Progress) -> Addon:
         LocalClusterError: the package grpcio is missing, or the image cannot be read.
         UsageError: there is no such file, or it is no program.
     """
-    pool_grpc.library()
+    cloud.library()
     program = _program(what, progress)
     return Addon(
         NAME,
@@ -59,10 +61,10 @@ def missing(api: Api) -> list[str]:
     """What is still to come: its status with our group, and the group's first node with its accelerator."""
     try:
         told = api.get(_STATUS)["data"]["status"]
-        made = api.get(f"/api/v1/nodes?labelSelector={pool_grpc.LABEL}%3D{pool_grpc.GROUP}")["items"]
+        made = api.get(f"/api/v1/nodes?labelSelector={cloud.LABEL}%3D{cloud.GROUP}")["items"]
     except (ApiError, KeyError) as error:
         return [f"its status ({error})"]
-    if pool_grpc.GROUP not in told:
+    if cloud.GROUP not in told:
         return ["its status of the pool"]
     ready = [node for node in made if is_ready(node) and node["status"]["allocatable"].get(RESOURCE, "0") != "0"]
     return [] if ready else ["the pool's first node"]
@@ -82,7 +84,7 @@ def _program(what: str, progress: Progress) -> Path:
 @contextlib.contextmanager
 def _beside(cluster: Cluster, program: Path) -> Iterator[None]:
     """Runs it as long as the cluster; where it does not come up it is ended."""
-    nodes.accompany(cluster, COMPANION, "aiconform.local.pool_grpc", cluster.name, str(program))
+    nodes.accompany(cluster, COMPANION, "aiconform.local.pool.cloud", cluster.name, str(program))
     try:
         yield
     except Exception:

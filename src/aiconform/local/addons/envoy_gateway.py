@@ -15,7 +15,7 @@ from aiconform.local.addons.charts import Chart
 from aiconform.local.addons.manifests import parse
 from aiconform.local.api import Api
 from aiconform.local.components import COMPONENTS
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 NAME = "envoy-gateway"
 NAMESPACE = "envoy-gateway-system"

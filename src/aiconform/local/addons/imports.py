@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aiconform.errors import LocalClusterError
 from aiconform.local import blueprint, inspection
 from aiconform.local.cluster import Cluster
-from aiconform.local.images import ImageFile
+from aiconform.local.images.table import ImageFile
 from aiconform.progress import Progress
 
 _CTR = ("ctr", "--namespace=k8s.io", "images")

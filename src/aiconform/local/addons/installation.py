@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from aiconform.errors import AiconformError, LocalClusterError
-from aiconform.local import cache, images
+from aiconform.local import cache
 from aiconform.local.addons import causes, imports, manifests, materials, records
 from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.api import Api, ApiError
 from aiconform.local.cluster import Cluster
+from aiconform.local.images import table
 from aiconform.progress import Progress
 
 _APPLY_LIMIT_S = 90.0
@@ -63,10 +64,10 @@ def works(cluster: Cluster, addon: Addon) -> bool:
         return False
 
 
-def prepare(addon: Addon, progress: Progress) -> tuple[Materials, list[images.ImageFile]]:
+def prepare(addon: Addon, progress: Progress) -> tuple[Materials, list[table.ImageFile]]:
     """Build an add-on's programs and images, if they are not in the cache."""
     gathered = materials.gather(addon, progress)
-    return gathered, list(images.ensure_images(addon.images, gathered.programs, progress).values())
+    return gathered, list(table.ensure_images(addon.images, gathered.programs, progress).values())
 
 
 class _Installation:
@@ -79,7 +80,7 @@ class _Installation:
         self._stopped = stopped
         self._api = Api(cluster.kubeconfig)  # its own connection: installations run side by side
 
-    def run(self, made: Materials, archives: Sequence[images.ImageFile]) -> None:
+    def run(self, made: Materials, archives: Sequence[table.ImageFile]) -> None:
         imports.bring(self._cluster, archives, self._progress)
         begun = time.monotonic()
         with contextlib.ExitStack() as companions:

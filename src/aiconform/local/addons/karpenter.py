@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml  # type: ignore[import-untyped]
 
-from aiconform.local import pool
 from aiconform.local.accelerators.node import node_labels
 from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.addons.charts import Chart
 from aiconform.local.addons.nvidia import AUTOSCALED, RESOURCE
 from aiconform.local.api import Api
 from aiconform.local.components import COMPONENTS
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 from aiconform.local.inspection import is_ready
+from aiconform.local.pool import kwok_nodes
 from aiconform.local.profiles import CONTROL
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def objects(materials: Materials) -> Sequence[Manifest]:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": _TYPES, "namespace": NAMESPACE},
-        "data": {"types.json": json.dumps([instance_type(name) for name in pool.MACHINES], indent=1)},
+        "data": {"types.json": json.dumps([instance_type(name) for name in kwok_nodes.MACHINES], indent=1)},
     }
     node_class: Manifest = {
         "apiVersion": "karpenter.kwok.sh/v1alpha1",
@@ -95,7 +95,7 @@ def objects(materials: Materials) -> Sequence[Manifest]:
 
 def instance_type(name: str) -> dict[str, Any]:
     """An instance type as the provider reads it."""
-    machine = pool.MACHINES[name]
+    machine = kwok_nodes.MACHINES[name]
     where = {"karpenter.sh/capacity-type": "on-demand", "topology.kubernetes.io/zone": _ZONE}
     offering = {
         "Price": 1.0,
@@ -118,7 +118,7 @@ def instance_type(name: str) -> dict[str, Any]:
 
 def node_pool(machine: str = MACHINE, limit: int = LIMIT) -> Manifest:
     """The pool; an empty node of it goes after a few seconds."""
-    accelerators = pool.MACHINES[MACHINE].accelerators
+    accelerators = kwok_nodes.MACHINES[MACHINE].accelerators
     labels = dict(node_labels(accelerators)) if accelerators else {}
     return {
         "apiVersion": "karpenter.sh/v1",
@@ -138,7 +138,7 @@ def node_pool(machine: str = MACHINE, limit: int = LIMIT) -> Manifest:
                     "expireAfter": "Never",
                     "taints": [{"key": AUTOSCALED, "value": "true", "effect": "NoSchedule"}],
                     "requirements": [
-                        {"key": pool.TYPE_LABEL, "operator": "In", "values": [machine]},
+                        {"key": kwok_nodes.TYPE_LABEL, "operator": "In", "values": [machine]},
                         {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]},
                     ],
                 },
@@ -193,7 +193,7 @@ def companion(cluster: Cluster) -> AbstractContextManager[object]:
     """Starts what turns its Node objects into nodes; it stays as long as the cluster."""
     from aiconform.local import nodes
 
-    nodes.accompany(cluster, COMPANION, "aiconform.local.pool", cluster.name)
+    nodes.accompany(cluster, COMPANION, "aiconform.local.pool.kwok_nodes", cluster.name)
     return contextlib.nullcontext()
 
 

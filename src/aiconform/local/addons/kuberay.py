@@ -8,7 +8,7 @@ from aiconform.local.addons import serving
 from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.api import Api
 from aiconform.local.components import COMPONENTS
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 from aiconform.local.profiles import CONTROL
 
 MODULE = "github.com/ray-project/kuberay/ray-operator"

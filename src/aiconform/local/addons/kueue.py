@@ -15,7 +15,7 @@ import yaml  # type: ignore[import-untyped]
 from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.api import Api, ApiError
 from aiconform.local.components import COMPONENTS
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 from aiconform.local.profiles import CONTROL
 
 MODULE = "sigs.k8s.io/kueue"

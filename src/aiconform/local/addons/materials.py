@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aiconform.local import build, parts
+from aiconform.local import parts
 from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.addons.charts import Chart, render
 from aiconform.local.addons.manifests import kustomize, parse
+from aiconform.local.programs import build
 from aiconform.progress import Progress
 
 

@@ -13,7 +13,7 @@ from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.addons.manifests import parse
 from aiconform.local.api import Api, ApiError
 from aiconform.local.components import COMPONENTS
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 from aiconform.local.profiles import CONTROL
 
 MODULE = "volcano.sh/volcano"

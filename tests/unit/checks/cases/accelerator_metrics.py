@@ -45,7 +45,7 @@ CASES = (
     Case(page("same_devices", r'modelName="Tesla', 'modelName="Quadro'), "but the container finds Tesla T4"),
     Case(page("same_devices", r'modelName="[^"]*"', 'model="x"'), "not there: modelName"),
     Case(page("each_device", r"# EOF\n?", ""), "is valid"),
-    Case(page("same_devices", r'Hostname="gpu', 'Hostname="cpu'), "but the container finds gpu-0"),
+    Case(page("same_devices", r'Hostname="gpu-.', 'Hostname="control'), "but the container finds gpu-0"),
     Case(page("same_devices", r'VERSION="', 'VERSION="1'), "DCGM_FI_DRIVER_VERSION"),
     Case(page("same_devices", r'bus_id="0', 'bus_id="1'), "pci_bus_id"),
     Case(logs("same_devices", "uuid=GPU", "uuid=OTHER"), "UUID of gpu-0"),

@@ -35,7 +35,7 @@ def runtime(version: str) -> Callable[[Obj], None]:
 
 CASES = (
     Case(InJson(f"{MANAGED}/advertised_is_installed", "/nodes/", label(DRIVER, "570.1.1")), "580.126.20"),
-    Case(InJson(f"{MANAGED}/advertised_is_installed", "/nodes/", unlabelled(DRIVER)), "nothing"),
+    Case(InJson(f"{MANAGED}/advertised_is_installed", "/nodes/", unlabelled(DRIVER)), "nothing of driver", "undecided"),
     Case(InJson(f"{MANAGED}/advertised_is_installed", "/nodes/", runtime("containerd")), "containerd"),
     Case(InLogs(f"{MANAGED}/advertised_is_installed", "driver_exit=0", "driver_exit=9"), "exit 9"),
     Case(InLogs(f"{MANAGED}/advertised_is_installed", "driver=580.126.20", "driver=error"), "error"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aiconform.local import pypi, python_image
-from aiconform.local.oci import Entry
+from aiconform.local.images import oci, python_image
+from aiconform.local.images.oci import Entry
+from aiconform.local.programs import pypi
 from aiconform.progress import Progress
 
 VERSION = "0.1.0"
@@ -26,6 +27,6 @@ def tree(progress: Progress) -> list[Entry]:
     program = Path(__file__).with_name(f"{PROGRAM}.py")
     return [
         *python_image.interpreter(progress),
-        *pypi.entries(packages, python_image.PACKAGES),
+        *oci.entries(packages, python_image.PACKAGES),
         Entry(f"{DIRECTORY}/{PROGRAM}.py", text=program.read_text(), mode=0o644),
     ]

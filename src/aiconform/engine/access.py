@@ -1,0 +1,119 @@
+"""What we may do: asked by access reviews, which store nothing, before anything is written.
+
+A SelfSubjectRulesReview for a namespace that does not exist says in one answer what is granted on the whole cluster.
+What it does not show is asked right by right (SelfSubjectAccessReview): only such a No is a gap, for authorizers that
+cannot list their rules say Yes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiconform.engine.api import Api, Obj
+from aiconform.engine.rights import DISCOVERY, OPTIONAL, WRITING, Right, granting, grouped, parse, served, together
+from aiconform.engine.undecidable import RefusedError
+
+if TYPE_CHECKING:
+    from aiconform.engine.model import Check
+
+_REVIEWS = "/apis/authorization.k8s.io/v1"
+ENGINE = "every requirement"
+KNOWING = "what is known of the cluster"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What came of asking.
+
+    Attributes:
+        asked: the rights that were asked for.
+        missing: those that were refused.
+        unknown: why it cannot be told, where reviews are not answered; empty where they are.
+        reviews: how many access reviews were asked one by one.
+    """
+
+    asked: tuple[Right, ...]
+    missing: tuple[Right, ...]
+    unknown: str = ""
+    reviews: int = 0
+
+
+async def review(api: Api, wanted: Iterable[Right], *, namespace: str) -> Access:
+    """Which of the rights are missing.
+
+    Args:
+        api: to ask with.
+        wanted: the rights.
+        namespace: the name of one that does not exist.
+
+    Raises:
+        UndecidableError: no usable answer came.
+    """
+    asked = together(wanted)
+    try:
+        open_ = await _not_listed(api, asked, namespace)
+        missing = [right for right in open_ if not await _allowed(api, right)]
+    except RefusedError as refused:
+        return Access(asked, (), f"access reviews are refused: {refused.cause}")
+    return Access(asked, tuple(missing), "", len(open_))
+
+
+async def _not_listed(api: Api, asked: Iterable[Right], namespace: str) -> list[Right]:
+    body = {**_head("SelfSubjectRulesReview"), "spec": {"namespace": namespace}}
+    answer = await api.ask(f"{_REVIEWS}/selfsubjectrulesreviews", body)
+    listed = [granting(rule) for rule in (answer.get("status") or {}).get("resourceRules") or ()]
+    return [right for right in asked if not any(gives(right) for gives in listed)]
+
+
+async def _allowed(api: Api, right: Right) -> bool:
+    resource, _, sub = right.resource.partition("/")
+    about = {"verb": right.verb, "group": right.group, "resource": resource, "subresource": sub, "name": right.name}
+    about["namespace"] = right.namespace
+    attributes = {key: value for key, value in about.items() if value}
+    body = {**_head("SelfSubjectAccessReview"), "spec": {"resourceAttributes": attributes}}
+    answer = await api.ask(f"{_REVIEWS}/selfsubjectaccessreviews", body)
+    return (answer.get("status") or {}).get("allowed") is True
+
+
+def _head(kind: str) -> Obj:
+    return {"apiVersion": "authorization.k8s.io/v1", "kind": kind}
+
+
+def of_check(check: Check, groups: Iterable[str] | None) -> tuple[Right, ...]:
+    """What a check needs where these group versions are served; None: on any cluster."""
+    every = parse(*check.rights)
+    return every if groups is None else served(every, groups)
+
+
+def of_discovery(groups: Iterable[str] | None) -> tuple[Right, ...]:
+    """What discovery can do without, where these group versions are served; None: on any cluster."""
+    every = parse(*OPTIONAL)
+    return every if groups is None else served(every, groups)
+
+
+def of_engine() -> tuple[Right, ...]:
+    """What every run needs."""
+    return parse(*DISCOVERY, *WRITING)
+
+
+def costs(missing: Iterable[Right], needed: Mapping[str, Iterable[Right]]) -> dict[Right, tuple[str, ...]]:
+    """What each missing right costs.
+
+    Returns:
+        Names of requirements; :data:`ENGINE` where nothing can run without it; :data:`KNOWING`, perhaps beside some,
+        where discovery can do without.
+    """
+    sets = {name: set(rights) for name, rights in needed.items()}
+    engine, knowing = set(of_engine()), set(parse(*OPTIONAL))
+    found: dict[Right, tuple[str, ...]] = {}
+    for right in missing:
+        names = tuple(name for name, rights in sets.items() if right in rights)
+        found[right] = (ENGINE,) if right in engine else (*names, *((KNOWING,) if right in knowing else ()))
+    return found
+
+
+def words(missing: Iterable[Right]) -> str:
+    """The reason why a requirement is not examined."""
+    return f"without the right to {'; '.join(grouped(missing))}"

@@ -1,0 +1,213 @@
+"""What the doctor looks at beside discovery and rights. Each look gives a finding, never an error."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from aiconform.engine import kinds
+from aiconform.engine.api import Api, Obj
+from aiconform.engine.diagnosis import Devices, Finding
+from aiconform.engine.ownership import RUN_LABEL
+from aiconform.engine.paging import pages
+from aiconform.engine.undecidable import RefusedError, UndecidableError
+
+if TYPE_CHECKING:
+    from aiconform.engine.facts import Facts
+    from aiconform.engine.kinds import Kind
+    from aiconform.engine.offers import AcceleratorNode
+
+CLOCK_S: Final = 5.0
+"""Seconds between two clocks that make tokens and certificates of one invalid for the other, at the earliest."""
+PAGE: Final = 500
+FEW_NODES: Final = 10
+"""So many nodes are asked for their pods one by one; with more, all pods are read."""
+DRY_RUN: Final = (("dryRun", "All"),)
+_ENDED: Final = ("Succeeded", "Failed")
+_MAX_SHOWN: Final = 8
+_THERE: Final = "default"
+"""A namespace that exists: a pod cannot be tried in one that does not."""
+
+
+async def looked(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
+    """What a look gives; one that is refused or gets no usable answer is unknown."""
+    try:
+        return await look()
+    except UndecidableError as problem:
+        return Finding(name=name, state="unknown", said=problem.cause)
+
+
+def clock(skews_s: Sequence[tuple[float, float]]) -> Finding:
+    """How far the server's clock is from ours, from the Date of its answers."""
+    if not skews_s:
+        return Finding(name="clock", state="unknown", said="no answer had a Date")
+    least, most = max(low for low, _ in skews_s), min(high for _, high in skews_s)
+    if least <= 0 <= most or least > most:  # clocks that were set meanwhile leave nothing between
+        return Finding(name="clock", state="good", said="the server's is ours, as far as whole seconds can tell")
+    off = least if least > 0 else -most
+    said = f"the server's is {'ahead' if least > 0 else 'behind'} by {off:.1f} s at least"
+    return Finding(name="clock", state="bad" if off > CLOCK_S else "note", said=said)
+
+
+def version(version_: str, release: str) -> Finding:
+    """Whether the server's version is the one that the release is asked of."""
+    minor = ".".join(version_.removeprefix("v").split(".")[:2])
+    if minor == release:
+        return Finding(name="version", state="good", said=f"{version_} is what release {release} is asked of")
+    said = f"release {release} is asked of Kubernetes {release}; this is {version_ or 'unknown'}"
+    return Finding(name="version", state="note", said=said)
+
+
+async def api_services(api: Api) -> tuple[Finding, tuple[str, ...]]:
+    """Whether every API that another server answers is available; and the groups of those that are not."""
+    items, _ = await api.list(kinds.API_SERVICE)
+    broken: list[str] = []
+    groups: list[str] = []
+    for item in items:
+        said = {one.get("type"): one for one in (item.get("status") or {}).get("conditions") or ()}
+        available = said.get("Available") or {}
+        if available.get("status") != "True":
+            why = available.get("message") or available.get("reason") or "nothing is told"
+            broken.append(f"{item['metadata']['name']}: {why}")
+            groups.append(str((item.get("spec") or {}).get("group", "")))
+    if not broken:
+        return Finding(name="API services", state="good", said=f"{len(items)} of {len(items)} are available"), ()
+    said_ = f"{len(broken)} of {len(items)} not available: while that is so, no namespace can be removed"
+    return Finding(name="API services", state="bad", said=said_, details=broken), tuple(sorted(set(groups)))
+
+
+async def admission(api: Api, name: str, image: str) -> Finding:
+    """Whether admission takes a namespace and a pod of ours; nothing is stored (``dryRun=All``).
+
+    Args:
+        api: to ask with.
+        name: for both; of no namespace that exists.
+        image: the pod's.
+    """
+    refused: list[str] = []
+    for manifest, path in ((_namespace(name), kinds.NAMESPACE.path()), (_pod(name, image), kinds.POD.path(_THERE))):
+        try:
+            await api.ask(path, manifest, query=DRY_RUN)
+        except RefusedError as refusal:
+            refused.append(f"{manifest['kind']}: {refusal.status} {refusal.reason}: {refusal.message}")
+    if refused:
+        said = "a dry run is refused; nothing was stored"
+        return Finding(name="admission", state="bad", said=said, details=refused)
+    said = f"takes a namespace like ours, and a restricted pod in {_THERE} (dry runs, nothing was stored)"
+    return Finding(name="admission", state="good", said=said)
+
+
+def _namespace(name: str) -> Obj:
+    labels = {**_labels(name), "pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def _pod(name: str, image: str) -> Obj:
+    container: Obj = {
+        "name": "probe",
+        "image": image,
+        "command": ["true"],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "runAsUser": 65534,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": _THERE, "labels": _labels(name)},
+        "spec": {"containers": [container], "restartPolicy": "Never", "automountServiceAccountToken": False},
+    }
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/managed-by": "aiconform", RUN_LABEL: name.rpartition("-")[2]}
+
+
+async def quotas(api: Api) -> Finding:
+    """Which quotas and limit ranges there are. A new namespace has none, unless something makes it some."""
+    found: list[str] = []
+    for kind, words in ((kinds.RESOURCE_QUOTA, "quota"), (kinds.LIMIT_RANGE, "limit range")):
+        body = await api.get(kind.path(), query=(("limit", str(_MAX_SHOWN)),))
+        if body.get("kind") != f"{kind.kind}List":
+            return Finding(name="quotas", state="unknown", said=f"asked for {kind.plural}, got {body.get('kind')}")
+        found += [
+            f"{words} {item['metadata']['name']} in {item['metadata']['namespace']}" for item in body.get("items") or ()
+        ]
+        more = (body.get("metadata") or {}).get("remainingItemCount")
+        found += [f"and {more} more of these"] if more else []
+    if not found:
+        return Finding(name="quotas", state="good", said="no quota and no limit range anywhere")
+    said = "some namespaces have quotas or limit ranges; ours is new, and has them only if something puts them there"
+    return Finding(name="quotas", state="note", said=said, details=found)
+
+
+async def devices(api: Api, facts: Facts) -> list[Devices]:
+    """How many accelerators nobody holds: by device plugin from all pods, by DRA from all claims."""
+    found: list[Devices] = []
+    if facts.accelerators:
+        totals: dict[str, int] = {}
+        for node in facts.accelerators:
+            totals[node.resource] = totals.get(node.resource, 0) + node.allocatable
+        try:
+            held = await _held(api, facts.accelerators)
+        except UndecidableError as problem:
+            found += [Devices(name=name, total=total, why_not=problem.cause) for name, total in sorted(totals.items())]
+        else:
+            found += [
+                Devices(name=name, total=total, free=max(0, total - held.get(name, 0)))
+                for name, total in sorted(totals.items())
+            ]
+    if facts.dra:
+        try:
+            claimed = await _claimed(api)
+        except UndecidableError as problem:
+            found += [Devices(name=one.name, total=one.devices, why_not=problem.cause) for one in facts.dra]
+        else:
+            found += [
+                Devices(name=one.name, total=one.devices, free=max(0, one.devices - claimed.get(one.name, 0)))
+                for one in facts.dra
+            ]
+    return found
+
+
+async def _held(api: Api, nodes: Sequence[AcceleratorNode]) -> dict[str, int]:
+    """Accelerators that pods on these nodes ask for, by resource."""
+    wanted = {(node.node, node.resource) for node in nodes}
+    names = sorted({node.node for node in nodes})
+    running = ",".join(f"status.phase!={phase}" for phase in _ENDED)
+    selections = [f"spec.nodeName={name},{running}" for name in names] if len(names) <= FEW_NODES else [running]
+    held: dict[str, int] = {}
+    for fields in selections:
+        async for page in pages(api, kinds.POD, size=PAGE, fields=fields):
+            for pod in page:
+                node = str((pod.get("spec") or {}).get("nodeName", ""))
+                for resource, number in _asked_for(pod):
+                    if (node, resource) in wanted:
+                        held[resource] = held.get(resource, 0) + number
+    return held
+
+
+def _asked_for(pod: Obj) -> Iterable[tuple[str, int]]:
+    """Accelerators are whole numbers, and what a pod asks for it may have: the limit is the request."""
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        for resource, amount in ((container.get("resources") or {}).get("limits") or {}).items():
+            if "/" in resource and str(amount).isdigit():
+                yield resource, int(amount)
+
+
+async def _claimed(api: Api) -> dict[str, int]:
+    """Devices that are allocated to claims, by driver."""
+    claimed: dict[str, int] = {}
+    kind: Kind = kinds.RESOURCE_CLAIM
+    async for page in pages(api, kind, size=PAGE):
+        for claim in page:
+            allocation = (claim.get("status") or {}).get("allocation") or {}
+            for result in (allocation.get("devices") or {}).get("results") or ():
+                if not result.get("adminAccess"):
+                    driver = str(result.get("driver", ""))
+                    claimed[driver] = claimed.get(driver, 0) + 1
+    return claimed

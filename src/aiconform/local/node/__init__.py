@@ -1,0 +1,1 @@
+"""What a node is made of: namespaces, cgroups, files, a first process that keeps programs running; no Kubernetes."""

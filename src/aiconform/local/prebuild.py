@@ -1,0 +1,48 @@
+"""Builds the local cluster's programs and images ahead of time.
+
+``python -m aiconform.local.prebuild`` builds everything, ``python -m aiconform.local.prebuild NAME...`` some programs.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from aiconform.errors import AiconformError
+from aiconform.local.components import COMPONENTS, CORE
+from aiconform.local.images import table
+from aiconform.local.programs import build
+
+
+class _Lines:
+    """A progress of plain lines: one per component."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:
+        """Print what begins; the seconds that follow are not worth a line."""
+        if what != self._last:
+            count = f"[{done + 1}/{total}] " if total else ""
+            sys.stderr.write(f"{count}{what} {waiting}".rstrip() + "\n")
+            self._last = what
+
+    def finished(self, what: str, detail: str = "") -> None:
+        """Print what is finished."""
+        sys.stderr.write(f"{what}{f' ({detail})' if detail else ''}\n")
+
+
+def main(arguments: list[str]) -> int:
+    """Build the named programs, or all, and their images."""
+    progress = _Lines()
+    try:
+        binaries = build.ensure(arguments or [*CORE, *COMPONENTS], progress)
+        if not arguments:
+            table.ensure_images(table.IMAGES, binaries, progress)
+    except AiconformError as error:
+        sys.stderr.write(error.render() + "\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

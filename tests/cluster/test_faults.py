@@ -1,0 +1,35 @@
+"""A sample of the fault tests (``make faults`` makes them all): small, seeded, on a control plane of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from tests.faults import sweep
+from tests.faults.cases import OUTAGES, Case
+from tests.faults.plane import Plane
+from tests.faults.trial import Result
+
+pytestmark = pytest.mark.cluster
+
+SEED = 5
+FAULTS, SIGNALS = 30, 4
+SLOW = frozenset({"blackhole", "stall", "trickle"})
+"""Kinds that are noticed by a time limit alone; a sample of seconds leaves them to ``make faults``."""
+
+
+def chosen(known: dict[str, Result]) -> Sequence[Case]:
+    every = [case for case in sweep.sample(known, 10_000, SEED) if case.kind not in SLOW | {"mix", *OUTAGES}]
+    faults = [case for case in every if case.signal is None][:FAULTS]
+    return faults + [case for case in every if case.signal is not None][:SIGNALS]
+
+
+def test_a_sample_of_faults_leaves_nothing_and_lies_nowhere() -> None:
+    with Plane() as plane:
+        found = asyncio.run(sweep.sweep(plane, SEED, chosen, lambda _: None, copies=1, others=2))
+    assert len(found.results) == FAULTS + SIGNALS
+    assert found.writes > 100, "the audit log has what the runs did"
+    assert found.bystanders > 60
+    problems = [(case, text) for case, text in found.problems if not text.startswith("false-failure:")]
+    assert problems == [], "\n".join(sweep.table(found))

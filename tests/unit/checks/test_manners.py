@@ -1,0 +1,151 @@
+"""What recorded runs created: all of it is marked as ours, bounded in time, and owned by something that goes.
+
+Whatever becomes of us, it ends: pods and Jobs by a deadline, the rest with the guard or the root that it belongs to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiconform.engine import kinds
+from aiconform.engine.guards import NETWORK_LABEL, NETWORK_NEEDED, NO_GUARD
+from aiconform.engine.ownership import CHECK_LABEL, MANAGED_BY, NONCE, RUN_LABEL, namespaces, nonce
+from aiconform.evidence.reader import Bundle, open_bundle
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+_NETWORK = re.compile(r"^\s*(?:import|from) (?:http|socket|urllib|ray)\b", re.MULTILINE)
+Obj = dict[str, Any]
+BUNDLES = sorted(path.name.removesuffix(".tar.gz") for path in GOLDEN.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="module", params=BUNDLES)
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    return open_bundle(GOLDEN / f"{request.param}.tar.gz")
+
+
+def made(bundle: Bundle) -> list[Obj]:
+    """The manifests of all creations that were answered by a yes."""
+    return [manifest for lane in bundle.lanes.values() for manifest in _made(bundle, lane)]
+
+
+def _made(bundle: Bundle, lane: Any) -> Iterator[Obj]:
+    asked: Obj | None = None
+    for record in lane:
+        if record.type == "request":
+            create = record.data["method"] == "POST" and record.data.get("body")
+            asked = json.loads(bundle.blob(record.data["body"])) if create else None
+        elif record.type == "response" and asked is not None and record.data["status"] == 201:
+            yield asked
+
+
+def owners(manifest: Obj) -> list[str]:
+    return [f"{owner['kind']}/{owner['name']}" for owner in manifest["metadata"].get("ownerReferences") or []]
+
+
+def name(manifest: Obj) -> str:
+    return f"{manifest['kind']}/{manifest['metadata']['name']}"
+
+
+def fence_or_guard(manifest: Obj) -> bool:
+    return manifest["metadata"]["name"] == "aiconform" or manifest["metadata"]["name"].startswith("guard-")
+
+
+def templates(manifest: Obj) -> Iterator[Obj]:
+    """The pods that a manifest stands for."""
+    if manifest["kind"] == "Pod":
+        yield manifest
+    spec = manifest.get("spec") or {}
+    for group in [
+        spec,
+        *(spec.get("tasks") or []),
+        spec.get("headGroupSpec") or {},
+        *(spec.get("workerGroupSpecs") or []),
+    ]:
+        if "template" in group:
+            yield group["template"]
+
+
+def test_everything_carries_all_marks(bundle: Bundle) -> None:
+    run = bundle.plan.run
+    found = made(bundle)
+    assert len(found) >= 10
+    for manifest in found:
+        meta = manifest["metadata"]
+        assert (meta["labels"][RUN_LABEL], meta["labels"][MANAGED_BY]) == (run, "aiconform"), name(manifest)
+        assert meta["annotations"][NONCE] == nonce(run, manifest), name(manifest)
+
+
+def test_everything_of_the_cluster_belongs_to_the_root_and_is_looked_for(bundle: Bundle) -> None:
+    root = namespaces(bundle.plan.run)["restricted"]
+    for manifest in made(bundle):
+        kind = kinds.of(manifest)
+        if not kind.namespaced and manifest["metadata"]["name"] != root:
+            assert owners(manifest) == [f"Namespace/{root}"], name(manifest)
+            assert kind in (kinds.NAMESPACE, *kinds.MADE_CLUSTER_WIDE), f"a clean-up does not look for {kind.kind}"
+
+
+def told_unguarded(bundle: Bundle) -> set[str]:
+    """The checks that began while the cluster's webhooks did not answer: the bundle must say so."""
+    texts = (str(record.data["text"]) for record in bundle.records if record.type == "note")
+    return {text.removeprefix(f"{NO_GUARD} ").partition(":")[0] for text in texts if text.startswith(NO_GUARD)}
+
+
+def test_everything_in_a_namespace_belongs_to_a_guard_with_a_deadline(bundle: Bundle) -> None:
+    found = made(bundle)
+    guards = {name(one): one["spec"] for one in found if one["metadata"]["name"].startswith("guard-")}
+    assert guards
+    unguarded = told_unguarded(bundle)
+    for spec in guards.values():
+        assert (spec["parallelism"], spec["ttlSecondsAfterFinished"]) == (0, 0)
+        assert 900 <= spec["activeDeadlineSeconds"] <= 2 * 3600
+    for manifest in found:
+        if kinds.of(manifest).namespaced and not fence_or_guard(manifest):
+            if not owners(manifest):
+                assert manifest["metadata"]["labels"][CHECK_LABEL] in unguarded, name(manifest)
+                continue
+            assert len(owners(manifest)) == 1, name(manifest)
+            assert owners(manifest)[0] in guards, name(manifest)
+
+
+def test_every_pod_and_job_has_a_deadline_of_its_own(bundle: Bundle) -> None:
+    seen = 0
+    for manifest in made(bundle):
+        if manifest["kind"] == "Pod":
+            assert 0 < manifest["spec"]["activeDeadlineSeconds"] <= 3600, name(manifest)
+        elif manifest["kind"] == "Job" and manifest["apiVersion"].startswith("batch/"):
+            assert manifest["spec"]["activeDeadlineSeconds"] > 0, name(manifest)
+            assert 0 <= manifest["spec"]["ttlSecondsAfterFinished"] <= 600, name(manifest)
+        elif manifest["kind"] == "Job":
+            assert 0 <= manifest["spec"]["ttlSecondsAfterFinished"] <= 600, name(manifest)
+        else:
+            continue
+        seen += 1
+    assert seen
+
+
+def test_every_namespace_has_its_fences(bundle: Bundle) -> None:
+    found = made(bundle)
+    spaces = [one for one in found if one["kind"] == "Namespace"]
+    assert spaces
+    for space in spaces:
+        assert "pod-security.kubernetes.io/enforce" in space["metadata"]["labels"]
+        inside = {one["kind"] for one in found if one["metadata"].get("namespace") == space["metadata"]["name"]}
+        assert {"ResourceQuota", "LimitRange", "NetworkPolicy"} <= inside
+
+
+def test_exactly_the_pods_that_serve_or_ask_may_talk(bundle: Bundle) -> None:
+    """Cut off from the network, they would fail a check for what we did ourselves."""
+    for manifest in made(bundle):
+        for pod in () if fence_or_guard(manifest) else templates(manifest):
+            commands = [str(part) for one in pod["spec"]["containers"] for part in one.get("command") or []]
+            talks = any(_NETWORK.search(part) for part in commands)
+            labels = (pod.get("metadata") or {}).get("labels") or {}
+            if manifest["kind"] in ("RayCluster", "RayJob"):
+                continue  # the operator's label exempts them
+            assert (labels.get(NETWORK_LABEL) == NETWORK_NEEDED) is talks, name(manifest)

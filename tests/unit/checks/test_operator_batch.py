@@ -1,0 +1,203 @@
+"""Operators that run batch jobs: what their objects must say, what is destroyed, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from tests.support.scripted import Scripted
+
+from aiconform.checks import robust_controller
+from aiconform.checks._kit import operator, operator_batch, operator_jobset, operator_kueue, operator_volcano
+from aiconform.checks._kit.operator import Operator
+from aiconform.checks._kit.script import Script
+from aiconform.engine import Context, Handle, RefusedError, StopProbe, kinds
+
+Obj = dict[str, Any]
+
+BATCH = [operator_kueue.KUEUE, operator_volcano.VOLCANO, operator_jobset.JOB_SET]
+NAMES = [one.name for one in BATCH]
+
+
+def member(name: str, *, phase: str = "Running", uid: str = "", going: bool = False, **labels: str) -> Obj:
+    meta: Obj = {"name": name, "uid": uid or name, "namespace": "ours", "labels": labels}
+    if going:
+        meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    return {"metadata": meta, "spec": {"nodeName": "n"}, "status": {"phase": phase}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "outcome"),
+    [
+        ([member("a"), member("b")], "met"),
+        ([member("a")], "waiting"),
+        ([], "waiting"),
+        ([member("a"), member("b", phase="Pending")], "waiting"),
+        ([member("a"), member("b", phase="Failed")], "wrong"),
+        ([member("a"), member("b"), member("c")], "wrong"),
+        ([member("a"), member("b"), member("old")], "waiting"),
+        ([member("a"), member("b", going=True)], "waiting"),
+    ],
+)
+def test_a_job_is_whole_with_both_members_and_none_of_before(seen: list[Obj], outcome: str) -> None:
+    assert operator_batch.whole(frozenset({"old"}))(seen).outcome == outcome
+
+
+class Reporting(Scripted):
+    """Members whose logs say what they computed."""
+
+    logs: dict[str, str]
+
+    async def log(self, pod: Handle, _container: str, *, end: str) -> str:
+        return f"{self.logs[pod.name]}\n{end}\n"
+
+
+@pytest.mark.parametrize(
+    ("logs", "outcome"),
+    [
+        (("square=4", "square=9"), "passed"),
+        (("square=9", "square=4"), "passed"),
+        (("square=4", "square=4"), "failed"),
+        (("square=4", ""), "failed"),
+        (("square=9801", "square=9801"), "failed"),
+    ],
+)
+def test_each_member_must_have_computed_its_part(logs: tuple[str, str], outcome: str) -> None:
+    ctx = Reporting()
+    ctx.logs = dict(zip("ab", logs, strict=True))
+    ctx.memo |= {"members": [member("b"), member("a")], "script": Script("", "the end")}
+    with contextlib.suppress(StopProbe):
+        asyncio.run(operator_batch._compute(cast("Context", ctx)))
+    assert [told for told, _ in ctx.told] == [outcome]
+
+
+def test_what_each_says_of_its_job() -> None:
+    def vcjob(phase: str, running: int) -> list[Obj]:
+        return [{"status": {"state": {"phase": phase}, "running": running}}]
+
+    assert operator_volcano.runs(vcjob("Running", 2)).outcome == "met"
+    assert operator_volcano.runs(vcjob("Running", 1)).outcome == "waiting"
+    assert operator_volcano.runs(vcjob("Pending", 2)).outcome == "waiting"
+    assert operator_volcano.runs([{}]).outcome == "waiting"
+
+    def job_set(ready: int) -> list[Obj]:
+        return [{"status": {"replicatedJobsStatus": [{"name": "member", "ready": ready}]}}]
+
+    assert operator_jobset.runs(job_set(1)).outcome == "met"
+    assert operator_jobset.runs(job_set(0)).outcome == operator_jobset.runs([{}]).outcome == "waiting"
+
+    def workload(status: str, **meta: str) -> Obj:
+        return {"metadata": meta, "status": {"conditions": [{"type": "Admitted", "status": status}]}}
+
+    assert operator_kueue.admitted([workload("True")]).outcome == "met"
+    for seen in (
+        [],
+        [workload("False")],
+        [workload("True"), workload("True")],
+        [workload("True", deletionTimestamp="t")],
+    ):
+        assert operator_kueue.admitted(seen).outcome == "waiting"
+
+
+@pytest.mark.parametrize("tried", BATCH, ids=NAMES)
+def test_twins_differ_by_one_mistake(tried: Operator) -> None:
+    right, wrong = tried.twins(cast("Context", Scripted()))
+    assert kinds.of(right) == kinds.of(wrong) == tried.kind
+    assert _without_names(right) != _without_names(wrong)
+    assert {key: value for key, value in right.items() if key not in ("metadata", "spec")} == {
+        key: value for key, value in wrong.items() if key not in ("metadata", "spec")
+    }
+    differing = [
+        key for key in right["spec"] if _without_names(right)["spec"][key] != _without_names(wrong)["spec"][key]
+    ]
+    assert len(differing) == 1
+
+
+def _without_names(obj: Any) -> Any:
+    """With what the names of objects bring along replaced."""
+    if isinstance(obj, dict):
+        return {key: _without_names(value) for key, value in obj.items()}
+    if isinstance(obj, list):
+        return [_without_names(value) for value in obj]
+    return "name" if isinstance(obj, str) and obj.startswith(("right-", "wrong-", "member-")) else obj
+
+
+def test_what_is_destroyed() -> None:
+    members = [member("b"), member("a")]
+    made = Handle(kinds.JOB, "ours", "batch", "job-uid")
+    ctx = Scripted()
+    first, gone = asyncio.run(operator_volcano.victim(cast("Context", ctx), made, members))
+    assert (first.kind, first.name, gone) == (kinds.POD, "a", {"a"})
+    ctx.has(kinds.JOB, {"metadata": {"name": "j", "labels": {"jobset.sigs.k8s.io/jobset-name": "batch"}}})
+    job, gone = asyncio.run(operator_jobset.victim(cast("Context", ctx), made, members))
+    assert (job.kind, job.name, gone) == (kinds.JOB, "j", {"a", "b"})
+    ctx.has(kinds.WORKLOAD, {"metadata": {"name": "w", "labels": {"kueue.x-k8s.io/job-uid": "job-uid"}}})
+    workload, gone = asyncio.run(operator_kueue.victim(cast("Context", ctx), made, members))
+    assert (workload.kind, workload.name, gone) == (kinds.WORKLOAD, "w", {"a", "b"})
+
+
+@pytest.mark.parametrize("tried", BATCH, ids=NAMES)
+def test_the_operators_own_denial_of_the_mistake_passes_and_another_does_not(tried: Operator) -> None:
+    hook = {
+        "name": "v.example.com",
+        "clientConfig": {"service": {"namespace": "ours", "name": "webhook"}},
+        "rules": [{"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "operations": ["CREATE"]}],
+    }
+
+    def judged(message: str) -> list[str]:
+        ctx = Scripted()
+        labels = {"app": "operator"}
+        ctx.memo["pods"] = [
+            {"metadata": {"namespace": "ours", "labels": {}}},
+            {"metadata": {"namespace": "ours", "labels": labels}},
+        ]
+        ctx.has(kinds.SERVICE, {"metadata": {"name": "webhook"}, "spec": {"selector": labels}})
+        ctx.has(kinds.VALIDATING_WEBHOOKS, {"metadata": {"name": "own"}, "webhooks": [hook]})
+
+        def refuse(made: Obj) -> None:
+            if made["metadata"]["name"].startswith("wrong"):
+                raise RefusedError("create", 403, "Forbidden", message)
+
+        ctx.on_create = refuse
+        with contextlib.suppress(StopProbe):
+            asyncio.run(operator.refuses(cast("Context", ctx), tried))
+        return [outcome for outcome, _ in ctx.told]
+
+    denied = 'admission webhook "v.example.com" denied the request: '
+    assert judged(f"{denied}{tried.mistake}: no") == ["passed", "passed", "passed"]
+    assert judged(f"{denied}something else") == ["passed", "passed", "failed"]
+    assert judged(f"is invalid: {tried.mistake}") == ["passed", "passed", "failed"]
+    assert judged(f'admission webhook "other" denied the request: {tried.mistake}') == ["passed", "passed", "undecided"]
+
+
+def test_the_operator_that_is_asked_for_is_tried() -> None:
+    ctx = Scripted("ray.io/v1", "kueue.x-k8s.io/v1beta2", "batch.volcano.sh/v1alpha1")
+    assert operator.chosen(cast("Context", ctx), robust_controller.KNOWN).name == "KubeRay"
+    ctx.facts = replace(ctx.facts, options={"operator": "kueue"})
+    assert operator.chosen(cast("Context", ctx), robust_controller.KNOWN).name == "Kueue"
+    ctx.facts = replace(ctx.facts, options={"operator": "jobset"})
+    unmet = operator.need(robust_controller.KNOWN)(ctx.facts)
+    assert unmet is not None
+    assert "does not serve the AI operator that is asked for: JobSet" in unmet.reason
+
+
+def test_what_an_operator_does_not_let_go_fails() -> None:
+    class Stuck(Scripted):
+        async def delete(self, handle: Handle) -> None:
+            self.gone.append(handle.name)
+
+    def held(made: Obj) -> None:
+        made["metadata"]["finalizers"] = [operator_kueue.FINALIZER]
+
+    for ctx, outcome in ((Scripted(), "passed"), (Stuck(), "failed")):
+        ctx.on_create = held
+        with contextlib.suppress(StopProbe):
+            asyncio.run(operator_kueue.finalize(cast("Context", ctx)))
+        assert ctx.told[-1][0] == outcome
+    ctx = Scripted()
+    with contextlib.suppress(StopProbe):
+        asyncio.run(operator_kueue.finalize(cast("Context", ctx)))
+    assert ctx.told[-1][0] == "failed", "it is not held at all"

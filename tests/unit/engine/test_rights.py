@@ -1,0 +1,182 @@
+"""Rights as data: what the tables say, and the least role that gives it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aiconform import catalog
+from aiconform.checks import all_checks
+from aiconform.engine.rights import (
+    DISCOVERY,
+    OPTIONAL,
+    WRITING,
+    Right,
+    granting,
+    least,
+    parse,
+    role,
+    rules,
+    served,
+    together,
+)
+from aiconform.evidence.reader import Bundle, open_bundle
+
+GOLDEN = sorted((Path(__file__).parents[2] / "golden").glob("*.tar.gz"))
+CHECKS = all_checks()
+NAMESPACES = "aiconform-"
+
+
+def test_a_line_says_verbs_and_resources() -> None:
+    assert [str(right) for right in parse("list watch pods jobs.batch")] == [
+        "list pods",
+        "watch pods",
+        "list jobs.batch",
+        "watch jobs.batch",
+    ]
+    (right,) = parse("get configmaps=status@kube-system")
+    assert right == Right("", "configmaps", "get", "status", "kube-system")
+    (metric,) = parse("get pods/queue.custom.metrics.k8s.io")
+    assert (metric.group, metric.resource) == ("custom.metrics.k8s.io", "pods/queue")
+
+
+@pytest.mark.parametrize("line", ["", "pods", "get", "get *", "* pods", "pods get", "bind roles", "list pods.*"])
+def test_a_line_that_says_no_right_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="is not VERB"):
+        parse(line)
+
+
+def test_what_is_always_needed_somewhere_is_not_needed_sometimes() -> None:
+    (right,) = together(parse("?list events"), parse("list events"), parse("?list events"))
+    assert not right.sometimes
+
+
+def test_a_right_on_all_objects_holds_on_each() -> None:
+    both = parse("get namespaces=kube-system", "get namespaces", "get customresourcedefinitions.x=one")
+    assert [str(right) for right in least(both)] == ["get namespaces", "get customresourcedefinitions.x=one"]
+
+
+def test_a_group_that_is_not_served_needs_no_right() -> None:
+    asked = parse("list pods", "create jobs.batch", "create rayclusters.ray.io")
+    assert [right.group for right in served(asked, ["batch/v1"])] == ["", "batch"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "given"),
+    [
+        ({"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}, True),
+        ({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, True),
+        ({"apiGroups": ["apps"], "resources": ["pods"], "verbs": ["list"]}, False),
+        ({"apiGroups": [""], "resources": ["pods/log"], "verbs": ["list"]}, False),
+        ({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}, False),
+        ({"apiGroups": [""], "resources": ["pods"], "verbs": ["list"], "resourceNames": ["one"]}, False),
+        ({"verbs": ["*"], "nonResourceURLs": ["*"]}, False),
+    ],
+)
+def test_what_a_rule_gives(rule: dict, given: bool) -> None:
+    (right,) = parse("list pods")
+    assert granting(rule)(right) is given
+
+
+def test_a_rule_may_give_a_subresource_of_everything_or_one_object() -> None:
+    (log,) = parse("get pods/log")
+    assert granting({"apiGroups": [""], "resources": ["*/log"], "verbs": ["get"]})(log)
+    assert not granting({"apiGroups": [""], "resources": ["*/proxy"], "verbs": ["get"]})(log)
+    (named,) = parse("get namespaces=kube-system")
+    one = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"], "resourceNames": ["kube-system"]}
+    assert granting(one)(named)
+
+
+@pytest.mark.parametrize("release", catalog.releases())
+def test_the_role_gives_what_is_needed_and_nothing_that_is_dangerous(release: str) -> None:
+    checks = [CHECKS[one.id] for one in catalog.requirements(release) if one.id in CHECKS]
+    needed = together(parse(*DISCOVERY, *WRITING, *OPTIONAL), *(parse(*check.rights) for check in checks))
+    cluster_role, binding = role("aiconform", needed, release=release)
+    assert binding["roleRef"]["name"] == cluster_role["metadata"]["name"]
+    for right in needed:
+        assert any(granting(rule)(right) for rule in cluster_role["rules"]), str(right)
+    for rule in cluster_role["rules"]:
+        words = {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
+        assert not words & {"*", "secrets", "bind", "escalate", "impersonate", "pods/exec", "pods/attach"}, rule
+        assert "rbac.authorization.k8s.io" not in words
+        assert "deletecollection" not in words
+
+
+def test_a_role_is_short_and_always_the_same() -> None:
+    rights = parse("get list pods", "list get services", "list watch nodes", "get namespaces=kube-system")
+    assert rules(rights) == rules(tuple(reversed(rights)))
+    assert rules(rights) == [
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"], "resourceNames": ["kube-system"]},
+        {"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["get", "list"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
+    ]
+
+
+# -- the tables against what the recorded runs asked --------------------------------------------------------------
+
+
+def used(bundle: Bundle, lane: str) -> Iterator[Right]:
+    """The rights that the requests of a lane rest on."""
+    for record in bundle.lanes[lane]:
+        if record.type == "request":
+            right = right_of(record.data["method"], record.data["path"], dict(record.data["query"]))
+            if right is not None:
+                yield right
+
+
+def right_of(method: str, path: str, query: dict[str, str]) -> Right | None:
+    """The right that a request needs; None for what everybody may ask (discovery, reviews)."""
+    parts = path.strip("/").split("/")
+    core = parts[0] == "api"
+    group, rest = ("", parts[2:]) if core else (parts[1] if len(parts) > 1 else "", parts[3:])
+    if parts[0] not in ("api", "apis") or not rest or group == "authorization.k8s.io":
+        return None
+    if rest[0] == "namespaces" and len(rest) > 2:
+        rest = rest[2:]
+    resource = rest[0] + (f"/{rest[2]}" if len(rest) > 2 else "")
+    verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method)
+    if verb is None:
+        verb = "get" if len(rest) > 1 else "watch" if query.get("watch") else "list"
+    return Right(group, resource, verb)
+
+
+def broad(right: Right) -> Right:
+    """The same right on any object: recorded names may be pseudonyms."""
+    return Right(right.group, right.resource, right.verb)
+
+
+def asked_by_requirement() -> dict[str, set[Right]]:
+    found: dict[str, set[Right]] = defaultdict(set)
+    for path in GOLDEN:
+        bundle = open_bundle(path)
+        for lane in bundle.lanes:
+            first, _, rest = lane.partition("/")
+            name = rest if first == "cleanup" and rest else "engine" if first not in CHECKS else first
+            found[name] |= set(used(bundle, lane))
+    return found
+
+
+ASKED = asked_by_requirement()
+RECORDED = sorted(name for name in ASKED if name in CHECKS)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_no_check_asks_what_its_table_does_not_say(name: str) -> None:
+    said = {broad(right) for right in parse(*CHECKS[name].rights)}
+    assert sorted(map(str, ASKED[name] - said)) == []
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_no_table_says_what_its_check_does_not_ask(name: str) -> None:
+    """A wait lists, and watches only if what it waits for is not there yet: both are one right here."""
+    asked = ASKED[name] | {Right(r.group, r.resource, "watch") for r in ASKED[name] if r.verb == "list"}
+    said = {broad(right) for right in parse(*CHECKS[name].rights) if not right.sometimes}
+    assert sorted(map(str, said - asked)) == []
+
+
+def test_the_engine_asks_what_its_tables_say() -> None:
+    said = {broad(right) for right in parse(*DISCOVERY, *WRITING, *OPTIONAL)}
+    assert sorted(map(str, ASKED["engine"] - said)) == []
