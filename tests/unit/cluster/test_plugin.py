@@ -336,8 +336,9 @@ word = sys.stdin.readline().strip()
 """ + GIVES.replace("{STATUS}", "{'token': 'token-of-' + word}")
 
 
-def test_a_plugin_that_asks_a_person_has_the_terminal(tmp_path: Path) -> None:
-    """In a process of its own, whose terminal is one that we type on."""
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_plugin_that_asks_a_person_has_the_terminal(tmp_path: Path, shown: bool) -> None:
+    """In a process of its own, whose terminal is one that we type on; what it says goes to no file or pipe."""
     code = (
         "import sys; from pathlib import Path; from tests.unit.cluster.asking import ask;"
         f"print(ask(Path(r'{tmp_path}/config')).status)"
@@ -345,16 +346,18 @@ def test_a_plugin_that_asks_a_person_has_the_terminal(tmp_path: Path) -> None:
     with api_server(SERVER, only("Bearer token-of-ours")) as server:
         config(tmp_path, server, plugin(tmp_path, ASKS, interactiveMode="IfAvailable"))
         ours, theirs = pty.openpty()
+        errors = theirs if shown else subprocess.PIPE
         with subprocess.Popen(
-            [sys.executable, "-c", code], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, cwd=Path.cwd()
+            [sys.executable, "-c", code], stdin=theirs, stderr=errors, stdout=subprocess.PIPE, cwd=Path.cwd()
         ) as process:
             os.close(theirs)
-            shown = b""
-            while b"your word: " not in shown:
-                shown += os.read(ours, 1024)
+            seen = b""
+            while shown and b"your word: " not in seen:
+                seen += os.read(ours, 1024)
             os.write(ours, b"ours\n")
-            assert process.stdout is not None
-            assert process.stdout.read().strip() == b"200", shown
+            told, said = process.communicate()
+            assert told.strip() == b"200", seen
+            assert not said, "standard error is a pipe, and nothing of the plugin is in it"
         os.close(ours)
 
 

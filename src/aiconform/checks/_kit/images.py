@@ -17,11 +17,14 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "gang_scheduling": ("probe",),
     "gpu_sharing": ("probe",),
     "pod_autoscaling": ("probe", "python"),
-    "robust_controller": ("ray",),
+    "robust_controller": ("probe", "ray"),
     "secure_accelerator_access": ("probe",),
     "virtualized_accelerator": ("probe",),
 }
 """Roles by requirement; one that is not named may need any of them."""
+
+EITHER = frozenset({"robust_controller"})
+"""Requirements that need one of their images or another, by which product a cluster has."""
 
 
 def needed_by(requirement: str, roles: Iterable[str]) -> tuple[str, ...]:
