@@ -20,6 +20,7 @@ from aiconform import checks
 from aiconform.cli import main
 from aiconform.cli.signals import interruptible, undisturbed
 from aiconform.engine import events, runner
+from aiconform.engine.images import DEFAULT_IMAGES
 from aiconform.errors import LocalClusterError, UnreachableError
 from aiconform.local import cluster as clusters
 from aiconform.local import start
@@ -260,9 +261,35 @@ def test_one_file_for_each_requirement(stage: Stage, tmp_path: Path, capsys: pyt
 
 
 def test_images_are_passed_by_role(stage: Stage) -> None:
-    invoke("--image", "probe=example.com/p@sha256:0", "--local")
+    given = f"example.com/p@sha256:{'0' * 64}"
+    invoke("--image", f"probe={given}", "--local")
     assert stage.options is not None
-    assert stage.options.images == {"probe": "example.com/p@sha256:0"}
+    assert stage.options.images == {**DEFAULT_IMAGES, "probe": given}
+
+
+def test_images_are_taken_from_a_mirror_but_for_those_that_are_named(stage: Stage) -> None:
+    invoke("--image-prefix", "example.com/mirror", "--image", "probe=mine:1", "--context", "prod")
+    assert stage.options is not None
+    assert stage.options.images == {
+        "probe": "mine:1",
+        "python": "example.com/mirror/library/python:3.11-slim",
+        "ray": "example.com/mirror/rayproject/ray:2.54.0",
+    }
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--image-prefix", "example.com", "--local"),
+        ("--image-prefix", "https://example.com"),
+        ("--image", "probe"),
+        ("--image", "prob=a:1"),
+        ("--image", "probe=A B"),
+    ],
+)
+def test_images_that_cannot_be_used_are_told_before_anything_is_started(stage: Stage, args: tuple[str, ...]) -> None:
+    assert invoke(*args) == 2
+    assert stage.done == []
 
 
 def test_the_way_to_ask_for_accelerators_is_passed_on(stage: Stage) -> None:
