@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiconform.engine.api import Api, Obj
-from aiconform.engine.rights import DISCOVERY, OPTIONAL, WRITING, Right, granting, grouped, parse, served, together
+from aiconform.engine.rights import (
+    DISCOVERY,
+    GUARDING,
+    OPTIONAL,
+    WRITING,
+    Right,
+    granting,
+    grouped,
+    parse,
+    served,
+    together,
+)
 from aiconform.engine.undecidable import RefusedError
 
 if TYPE_CHECKING:
@@ -21,6 +32,7 @@ if TYPE_CHECKING:
 _REVIEWS = "/apis/authorization.k8s.io/v1"
 ENGINE = "every requirement"
 KNOWING = "what is known of the cluster"
+BOUNDS = "what bounds a run that never comes back"
 
 
 @dataclass(frozen=True)
@@ -95,22 +107,23 @@ def of_discovery(groups: Iterable[str] | None) -> tuple[Right, ...]:
 
 def of_engine() -> tuple[Right, ...]:
     """What every run needs."""
-    return parse(*DISCOVERY, *WRITING)
+    return parse(*DISCOVERY, *WRITING, *GUARDING)
 
 
 def costs(missing: Iterable[Right], needed: Mapping[str, Iterable[Right]]) -> dict[Right, tuple[str, ...]]:
     """What each missing right costs.
 
     Returns:
-        Names of requirements; :data:`ENGINE` where nothing can run without it; :data:`KNOWING`, perhaps beside some,
-        where discovery can do without.
+        Names of requirements; :data:`ENGINE` where nothing can run without it; perhaps beside some :data:`KNOWING`
+        where discovery can do without, and :data:`BOUNDS` where a run is bounded less.
     """
     sets = {name: set(rights) for name, rights in needed.items()}
-    engine, knowing = set(of_engine()), set(parse(*OPTIONAL))
+    engine = {right for right in of_engine() if not right.sometimes}
+    less = ((KNOWING, set(parse(*OPTIONAL))), (BOUNDS, set(parse(*GUARDING))))
     found: dict[Right, tuple[str, ...]] = {}
     for right in missing:
         names = tuple(name for name, rights in sets.items() if right in rights)
-        found[right] = (ENGINE,) if right in engine else (*names, *((KNOWING,) if right in knowing else ()))
+        found[right] = (ENGINE,) if right in engine else (*names, *(what for what, rights in less if right in rights))
     return found
 
 

@@ -33,6 +33,12 @@ OPTIONAL: Final = (
 """What discovery can do without, and then knows less of the cluster."""
 WRITING: Final = ("create delete list watch namespaces", "list watch serviceaccounts")
 """What a run needs to make its namespace and to remove it."""
+GUARDING: Final = (
+    "?create delete list watch resourcequotas",
+    "?create limitranges networkpolicies.networking.k8s.io",
+    "?create delete list watch jobs.batch",
+)
+"""What a run bounds itself with (:mod:`aiconform.engine.guards`); without these it goes on, and says so."""
 
 
 @dataclass(frozen=True, order=True)

@@ -295,9 +295,9 @@ def test_images_that_cannot_be_used_are_told_before_anything_is_started(stage: S
 def test_the_way_to_ask_for_accelerators_is_passed_on(stage: Stage) -> None:
     invoke("gpu_sharing")
     assert stage.options is not None
-    assert stage.options.allocation == "auto"
+    assert stage.options.options == {}
     invoke("gpu_sharing", "--allocation", "device-plugin", "--output", "again")
-    assert stage.options.allocation == "device-plugin"
+    assert stage.options.options == {"allocation": "device-plugin"}
     assert invoke("gpu_sharing", "--allocation", "magic") == 2
 
 
