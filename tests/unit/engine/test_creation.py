@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -243,7 +244,7 @@ def test_a_watch_that_is_refused_for_now_begins_anew(tmp_path: Path, code: int) 
 
 
 def test_a_watch_that_falls_silent_is_not_trusted_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aiconform.engine.waits.SILENCE_S", 0.3)
+    monkeypatch.setattr("aiconform.engine.waits.SILENCE_S", 0.9)
 
     async def wait(ctx: Context) -> None:
         pod = await ctx.create(POD)
@@ -260,7 +261,7 @@ def test_a_watch_that_falls_silent_is_not_trusted_for_ever(tmp_path: Path, monke
     verdict = run.live()
     assert verdict.probes[0].outcome == "passed", verdict
     (seen,) = verdict.probes[0].observations
-    assert seen.observed.startswith("bound to worker-1 (0.")
+    assert re.match(r"bound to worker-1 \([01]\.", seen.observed), seen.observed
     monkeypatch.undo()
-    monkeypatch.setattr("aiconform.engine.waits.SILENCE_S", 0.3)
+    monkeypatch.setattr("aiconform.engine.waits.SILENCE_S", 0.9)
     assert run.replay(run.bundle(verdict)) == verdict
