@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiconform.engine.api import Api, Obj
-from aiconform.engine.rights import DISCOVERY, OPTIONAL, WRITING, Right, granting, grouped, parse, served, together
+from aiconform.engine.rights import (
+    DISCOVERY,
+    GUARDS,
+    NAMING,
+    OPTIONAL,
+    WRITING,
+    Right,
+    granting,
+    grouped,
+    parse,
+    served,
+    together,
+)
 from aiconform.engine.undecidable import RefusedError
 
 if TYPE_CHECKING:
@@ -21,6 +33,7 @@ if TYPE_CHECKING:
 _REVIEWS = "/apis/authorization.k8s.io/v1"
 ENGINE = "every requirement"
 KNOWING = "what is known of the cluster"
+BOUNDS = "what bounds a run"
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,11 @@ def of_discovery(groups: Iterable[str] | None) -> tuple[Right, ...]:
     return every if groups is None else served(every, groups)
 
 
+def of_guards() -> tuple[Right, ...]:
+    """What a run can do without, and is then not bounded or does not know what holds it up."""
+    return parse(*GUARDS, *NAMING)
+
+
 def of_engine() -> tuple[Right, ...]:
     """What every run needs."""
     return parse(*DISCOVERY, *WRITING)
@@ -102,15 +120,19 @@ def costs(missing: Iterable[Right], needed: Mapping[str, Iterable[Right]]) -> di
     """What each missing right costs.
 
     Returns:
-        Names of requirements; :data:`ENGINE` where nothing can run without it; :data:`KNOWING`, perhaps beside some,
-        where discovery can do without.
+        Names of requirements; :data:`ENGINE` where nothing can run without it; :data:`KNOWING` or :data:`BOUNDS`,
+        perhaps beside some, where a run goes on without.
     """
     sets = {name: set(rights) for name, rights in needed.items()}
-    engine, knowing = set(of_engine()), set(parse(*OPTIONAL))
+    engine, knowing, bounds = set(of_engine()), set(parse(*OPTIONAL)), set(of_guards())
     found: dict[Right, tuple[str, ...]] = {}
     for right in missing:
         names = tuple(name for name, rights in sets.items() if right in rights)
-        found[right] = (ENGINE,) if right in engine else (*names, *((KNOWING,) if right in knowing else ()))
+        if right in engine:
+            names = (ENGINE,)
+        elif right in knowing or right in bounds:
+            names = (*names, KNOWING if right in knowing else BOUNDS)
+        found[right] = names
     return found
 
 
