@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         every = sweep.everything(known, given.mixes)
         return [case for case in every if not given.kind or case.kind in given.kind]
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the control plane is taken down
     with Plane() as plane, Path(given.log).open("a") as log:
         found = asyncio.run(sweep.sweep(plane, given.seed, choose, lambda result: _tell(result, log)))
     sys.stdout.write("\n".join([*sweep.table(found), ""]))

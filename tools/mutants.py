@@ -20,7 +20,7 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP))
 
 import trial  # noqa: E402
-from tests.mutants.contract import Mutant  # noqa: E402
+from tests.mutants.contract import UNTRIED, Mutant  # noqa: E402
 
 from aiconform.checks import all_checks  # noqa: E402
 from aiconform.errors import AiconformError  # noqa: E402
@@ -77,7 +77,9 @@ def _try_all(mutants: list[Mutant]) -> list[Tried]:
 def _cluster(profile: str, mutants: Iterable[Mutant]) -> Iterator[Cluster]:
     from aiconform.local.addons import registry
 
-    addons = registry.for_requirements(sorted({mutant.requirement for mutant in mutants}))
+    listed = list(mutants)
+    addons = registry.for_requirements(sorted({mutant.requirement for mutant in listed}))
+    addons = registry.wanted([*(addon.name for addon in addons), *sorted({n for one in listed for n in one.addons})])
     name = f"mutants-{os.getpid()}"
     _say(f"starting a cluster of profile {profile} with {', '.join(addon.name for addon in addons) or 'no add-ons'}")
     try:
@@ -91,12 +93,12 @@ def _try(cluster: Cluster, mutant: Mutant) -> Tried:
     _say(f"{mutant.requirement}: {mutant.what}")
     try:
         with mutant.broken(cluster):
-            (check,) = trial.run(cluster, [mutant.requirement], limit_s=LIMIT_S).checks
+            (check,) = trial.run(cluster, [mutant.requirement], limit_s=LIMIT_S, options=mutant.options).checks
             wrong = mutant.survivors(check)
     except AiconformError as problem:
         wrong = [f"cannot be tried: {problem}"]
     seconds = time.monotonic() - began
-    done = f"killed {', '.join(mutant.kills)}" if mutant.kills else "the check is not run"
+    done = f"killed {', '.join(mutant.kills)}" if mutant.kills else mutant.told or "the check is not run"
     _say(f"  {'; '.join(wrong) or done} ({seconds:.0f} s)")
     return Tried(mutant, wrong, seconds)
 
@@ -110,8 +112,9 @@ def _table(requirements: Iterable[str], tried: list[Tried]) -> int:
             # probes of several requirements have the same name
             mine = [one.mutant for one in tried if one.mutant.requirement == requirement and not one.wrong]
             killers = [mutant.what for mutant in mine if probe.id in mutant.kills]
-            missing += not killers
-            rows.append((requirement, probe.id, killers[0] if killers else "NONE"))
+            untried = UNTRIED.get(f"{requirement}/{probe.id}", "")
+            missing += not (killers or untried)
+            rows.append((requirement, probe.id, killers[0] if killers else untried or "NONE"))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     sys.stdout.write("\n".join(f"{r:<{widths[0]}}  {p:<{widths[1]}}  {k}" for r, p, k in rows) + "\n\n")
     sys.stdout.write(f"{len(rows)} probes, {len(tried)} mutants, {missing} probes without a mutant that kills them\n")

@@ -25,7 +25,7 @@ from aiconform.engine.rights import Right  # noqa: E402
 from aiconform.evidence.reader import open_bundle  # noqa: E402
 from aiconform.local import Cluster, down, up  # noqa: E402
 from aiconform.local.addons import registry  # noqa: E402
-from aiconform.local.images import IMAGES  # noqa: E402
+from aiconform.local.images.table import IMAGES  # noqa: E402
 
 RELEASE = "1.35"
 ALLOWED = ("passed", "n/a")

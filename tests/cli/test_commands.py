@@ -7,11 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from tests.support import snapshots
 from tests.support.bundles import make_bundle
+from tests.support.pki import kubeconfig
 
 from aiconform.cli import COMMANDS, cli, main
 from aiconform.cli import exit as exits
@@ -56,6 +58,9 @@ def whole(capsys: Streams, tmp_path: Path, *args: str) -> str:
         ("help", ["--help"]),
         *((f"help-{command}", [command, "--help"]) for command in COMMANDS if command != "local"),
         ("version", ["--version"]),
+        ("images", ["images"]),
+        ("images-mirrored", ["images", "ai_inference", "--image-prefix", "registry.example:5000/mirror"]),
+        ("error-image-role", ["images", "--image", "prob=ubuntu:22.04"]),
         ("catalog", ["catalog"]),
         ("catalog-136", ["catalog", "--release", "1.36"]),
         ("catalog-137", ["catalog", "--release", "1.37"]),
@@ -283,6 +288,24 @@ def test_the_help_of_the_group_is_that_of_the_commands() -> None:
         assert command is not None
         assert command.help, name
         assert line.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "user"),
+    [
+        ("run-plugin-missing", {"exec": {"command": "no-such-login", "installHint": "brew install no-such-login"}}),
+        ("error-plugin-form", {"exec": {"command": "no-such-login", "apiVersion": "v2"}}),
+        ("error-auth-provider", {"auth-provider": {"name": "gcp"}}),
+        ("error-client-certificate", {"client-certificate-data": "bm9uZQ==", "client-key-data": "bm9uZQ=="}),
+    ],
+)
+def test_what_cannot_log_in_says_what_to_do(capsys: Streams, tmp_path: Path, name: str, user: dict[str, Any]) -> None:
+    if "exec" in user:
+        user["exec"] = {"apiVersion": "client.authentication.k8s.io/v1beta1", **user["exec"]}
+    path = kubeconfig(tmp_path / "config", user)
+    text = whole(capsys, tmp_path, "run", "dra_support", "--kubeconfig", str(path), "--output", str(tmp_path / "out"))
+    snapshots.same(name, re.sub(r"[0-9a-f]{16}", "<run>", text))
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -147,7 +147,7 @@ def test_a_plugin_that_asks_has_the_terminal_until_it_is_answered() -> None:
         time.sleep(0.5)
         assert len(hand.out.getvalue()) > begun, "and then it goes on"
         hand.screen.handle(runs.events.Told("credential plugin aws: token \x1b[2Jis old"))
-    assert "credential plugin aws has the terminal" in hand.out.getvalue()
+    assert "log in     by credential plugin aws" in hand.out.getvalue()
     assert "note       credential plugin aws: token \\x1b[2Jis old" in hand.out.getvalue()
 
 

@@ -22,7 +22,7 @@ from aiconform.engine.rejudge import rejudge
 from aiconform.evidence.documents import CheckVerdict
 from aiconform.evidence.reader import Bundle, open_bundle
 from aiconform.local import Cluster
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 pytestmark = pytest.mark.cluster
 

@@ -22,7 +22,7 @@ from tests.mutants.breaking import applied
 
 from aiconform.engine.ownership import ENDS_WITHIN, RUN_LABEL, WHAT, marked, namespaces
 from aiconform.local import Cluster
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 pytestmark = pytest.mark.cluster
 Obj = dict[str, Any]

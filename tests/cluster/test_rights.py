@@ -13,7 +13,7 @@ from tests.support.least import Least, least, now, unused
 from aiconform.engine.rights import Right
 from aiconform.evidence.reader import open_bundle
 from aiconform.local import Cluster
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 pytestmark = pytest.mark.cluster
 

@@ -16,13 +16,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aiconform.local.launch import INSIDE
 from tests.faults.proxy import Upstream
 
-from aiconform.local import build, controlplane
+from aiconform.local import controlplane
 from aiconform.local.api import Api, ApiError
 from aiconform.local.controlplane import ClusterKeys
+from aiconform.local.node.launch import INSIDE
 from aiconform.local.pki import Authority
+from aiconform.local.programs import build
 from aiconform.local.state import NodeState
 from aiconform.progress import Silent
 

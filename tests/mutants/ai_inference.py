@@ -137,6 +137,13 @@ MUTANTS = (
         lambda cluster: proxies(cluster, {"envoyService": {"type": "LoadBalancer"}}),
         programmed=Kill("undecided", "AddressNotAssigned"),
     ),
+    Mutant(
+        "ai_inference",
+        "Gateways wait for a load balancer, and their Services are asked in the cluster",
+        lambda cluster: proxies(cluster, {"envoyService": {"type": "LoadBalancer"}}),
+        told="AddressNotAssigned",
+        options={"gateway-address": "in-cluster"},
+    ),
     _mutant(
         "the controller may not write the status of routes",
         partial(without_right, resource="httproutes/status"),

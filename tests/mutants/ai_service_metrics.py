@@ -42,8 +42,8 @@ def without_pods(cluster: Cluster) -> Iterator[None]:
 
 @contextmanager
 def without_monitors(cluster: Cluster) -> Iterator[None]:
-    """A Prometheus that selects no ServiceMonitor."""
-    with patched(cluster, {"spec": {"serviceMonitorSelector": None}}, *PROMETHEUS):
+    """A Prometheus that selects neither ServiceMonitors nor PodMonitors."""
+    with patched(cluster, {"spec": {"serviceMonitorSelector": None, "podMonitorSelector": None}}, *PROMETHEUS):
         yield
     _until(cluster, lambda config: f"serviceMonitor/{NAMESPACE}/{SERVICE}/" in config)
 
@@ -135,9 +135,15 @@ MUTANTS = (
     ),
     Mutant(
         CHECK,
-        "Prometheus selects no ServiceMonitors",
+        "Prometheus selects no monitors",
         without_monitors,
         {"answers": Kill("undecided", "takes no ServiceMonitor")},
+    ),
+    Mutant(
+        CHECK,
+        "Prometheus selects PodMonitors alone",
+        lambda cluster: patched(cluster, {"spec": {"serviceMonitorSelector": None}}, *PROMETHEUS),
+        told="workloads made known by PodMonitor",
     ),
     Mutant(
         CHECK,

@@ -38,6 +38,16 @@ class Kill:
         return probe.outcome == self.outcome and any(word in text for text in [probe.reason, *seen] for word in words)
 
 
+UNTRIED: Mapping[str, str] = {
+    "advanced_inference_ingress/suite": "needs an implementation that takes pools, which the local cluster has not",
+    "high_performance_networking/traits": "needs a network driver, which the local cluster has not",
+    "high_performance_networking/used": "is undecided on every cluster",
+    "disaggregated_inference/apart": "is never failed",
+    "disaggregated_inference/both": "is undecided on every cluster",
+}
+"""Probes that pass on no local cluster, so that no mutant of one could show anything; unit tests try them."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A way to break a cluster.
@@ -49,6 +59,8 @@ class Mutant:
         kills: probe id to how it must end. Other probes may end as they will, but not pass where they are listed.
         told: words that the check, which must pass all the same, must have stated; no probe is killed by that.
         withheld: words in the reason for which the whole check must not be run at all; no probe is killed by that.
+        options: what the run is told of the cluster, by name; see :mod:`aiconform.catalog.options`.
+        addons: what the cluster has beside what its requirement's check is tried on.
         profile: of the local cluster that is broken.
         fresh: whether it needs a cluster of its own because it cannot be repaired.
     """
@@ -59,6 +71,8 @@ class Mutant:
     kills: Mapping[str, Kill] = field(default_factory=dict)
     told: str = ""
     withheld: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    addons: tuple[str, ...] = ()
     profile: str = "default"
     fresh: bool = False
 

@@ -13,7 +13,7 @@ from tests.mutants.servers import served_by_rogue, webhook
 
 from aiconform.local import Cluster
 from aiconform.local.api import Api
-from aiconform.local.images import IMAGES
+from aiconform.local.images.table import IMAGES
 
 _GROUP = "/apis/resource.k8s.io/v1"
 _FINALIZER = "rogue.example.com/keep"

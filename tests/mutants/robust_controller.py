@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from tests.mutants.breaking import deleted, patched, scaled_to_zero
-from tests.mutants.contract import Kill, Mutant
+from tests.mutants.contract import Break, Kill, Mutant
 from tests.mutants.nodes import meanwhile, ours, runtime
 from tests.mutants.servers import webhook
 
 from aiconform.local import Cluster
+from aiconform.local.addons import kueue, volcano
 from aiconform.local.addons.kuberay import CONFIGURATION, NAMESPACE
 from aiconform.local.api import Api
 
@@ -181,13 +182,54 @@ def asked_never(cluster: Cluster) -> AbstractContextManager[None]:
     return patched(cluster, {"webhooks": [never]}, "validatingwebhookconfiguration", CONFIGURATION)
 
 
-def unreachable(cluster: Cluster) -> AbstractContextManager[None]:
+def unreachable(
+    cluster: Cluster, namespace: str = NAMESPACE, service: str = "kuberay-webhook-service"
+) -> AbstractContextManager[None]:
     """A webhook whose Service leads to a port where nobody listens."""
     ports = [{"port": 443, "protocol": "TCP", "targetPort": 9444}]
-    return patched(cluster, {"spec": {"ports": ports}}, "-n", NAMESPACE, "service/kuberay-webhook-service")
+    return patched(cluster, {"spec": {"ports": ports}}, "-n", namespace, f"service/{service}")
 
+
+def _of(operator: str, what: str, broken: Break, kills: Mapping[str, Kill]) -> Mutant:
+    """A mutant of an operator that is asked for by name, and is an add-on of that name."""
+    return Mutant(CHECK, f"{operator}: {what}", broken, kills, options={"operator": operator}, addons=(operator,))
+
+
+OTHERS = (
+    _of(
+        "kueue",
+        "its controller is stopped",
+        lambda cluster: scaled_to_zero(cluster, kueue.NAMESPACE, "kueue-controller-manager"),
+        {"installed": Kill("failed", "0 of 0 pods of deployment kueue-controller-manager")},
+    ),
+    _of(
+        "kueue",
+        "its webhook cannot be reached",
+        lambda cluster: unreachable(cluster, kueue.NAMESPACE, "kueue-webhook-service"),
+        {"reconciled": Kill("failed", "cannot be called")},
+    ),
+    _of(
+        "kueue",
+        "the configuration of its webhooks that judge is gone",
+        lambda cluster: deleted(cluster, "validatingwebhookconfiguration", "kueue-validating-webhook-configuration"),
+        {"wrong_refused": Kill("failed", "its pods serve one, but it is not asked")},
+    ),
+    _of(
+        "volcano",
+        "its controllers are stopped",
+        lambda cluster: scaled_to_zero(cluster, volcano.NAMESPACE, "volcano-controllers"),
+        {"installed": Kill("failed", "0 of 0 pods of deployment volcano-controllers")},
+    ),
+    _of(
+        "volcano",
+        "its webhook for jobs is not asked",
+        lambda cluster: deleted(cluster, "validatingwebhookconfiguration", "volcano-admission-service-jobs-validate"),
+        {"wrong_refused": Kill("failed", "its pods serve one, but it is not asked")},
+    ),
+)
 
 MUTANTS = (
+    *OTHERS,
     Mutant(
         CHECK,
         "the operator is stopped",

@@ -82,14 +82,18 @@ class ApiServer:
 
 @contextmanager
 def api_server(
-    certificate: Pair | None, answer: Answer = version, *, clients: Authority | None = None
+    certificate: Pair | None, answer: Answer = version, *, clients: Authority | None = None, insist: bool = False
 ) -> Iterator[ApiServer]:
-    """A server; ``clients`` is the CA of client certificates, which are asked for and not insisted on.
+    """A server; ``clients`` is the CA of client certificates, which are asked for, and insisted on if so said.
 
     Without a certificate it speaks plain HTTP.
     """
     state = ApiServer(answer)
     context = _context(certificate, clients, state) if certificate else None
+    if context is not None and insist:
+        context.verify_mode = ssl.CERT_REQUIRED
+        # with 1.3 a client is refused when it has sent its request already, and may see the connection reset instead
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

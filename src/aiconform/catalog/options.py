@@ -22,7 +22,7 @@ class Option:
 
     Attributes:
         name: as on the command line, without the dashes.
-        metavar: what its value is, for the help.
+        metavar: what its value is, for the help; where there are few values, the help lists them.
         help: one sentence.
         pattern: what a value looks like, whole.
         example: a value, for a message.
@@ -87,18 +87,46 @@ _ALL = (
         "[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?=[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?",
     ),
     Option(
+        "prometheus",
+        "SERVICE",
+        "Prometheus to ask, or what answers like one: a Service in the cluster, NAMESPACE/NAME[:PORT][/PREFIX].",
+        "monitoring/vmselect:8481/select/0/prometheus",
+        "[a-z0-9][-a-z0-9]*/[a-z0-9][-a-z0-9]*(:[0-9]{1,5})?(/[-A-Za-z0-9_./]*)?",
+    ),
+    Option(
+        "prometheus-url",
+        "URL",
+        "Prometheus to ask by its URL, from a pod of ours; without credentials.",
+        "http://metrics.example.com:9090",
+        r"https?://[-A-Za-z0-9_.]+(:[0-9]{1,5})?(/[-A-Za-z0-9_./]*)?",
+    ),
+    Option(
+        "scrape-by",
+        "WAY",
+        "How a workload is made known to it; ServiceMonitor where that is served, else annotations, if absent.",
+        "annotations",
+        choices=("servicemonitor", "podmonitor", "annotations"),
+    ),
+    Option(
+        "coscheduling-scheduler",
+        "NAME",
+        "Name of the scheduler that has the coscheduling plugin; scheduler-plugins-scheduler if absent.",
+        "default-scheduler",
+        _CLASS_NAME,
+    ),
+    Option(
         "operator",
         "NAME",
         "Operator that robust_controller tries; the first that is found if absent.",
         "kueue",
-        choices=("kuberay", "jobset", "kueue", "volcano"),
+        choices=("kuberay", "kubeflow-trainer", "jobset", "kueue", "volcano"),
     ),
     Option(
         "gang-scheduler",
         "NAME",
         "System that gang_scheduling tries; all that are found if absent.",
         "kueue",
-        choices=("volcano", "kueue"),
+        choices=("volcano", "kueue", "kai", "coscheduling"),
     ),
 )
 

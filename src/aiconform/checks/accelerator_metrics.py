@@ -9,7 +9,6 @@ from aiconform.checks._kit import (
     metrics_exporters,
     metrics_load,
     metrics_watch,
-    prometheus_operator,
 )
 from aiconform.engine import Check, Context, needs
 
@@ -64,7 +63,6 @@ async def same_devices(ctx: Context) -> None:
 @CHECK.positive(
     "Prometheus has the same values of the same devices",
     fails_if="a device, metric or label is missing there, a value differs, or no new value comes in",
-    needs=(needs.api(prometheus_operator.API),),
     after=each_device,
 )
 async def collected(ctx: Context) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import inference_metrics, prometheus_operator
-from aiconform.engine import Check, Context, needs
+from aiconform.checks._kit import inference_metrics, prometheus_found
+from aiconform.engine import Check, Context
 
 CHECK = Check(
     "ai_service_metrics",
-    needs=(needs.api(prometheus_operator.API),),
     limits=(
-        "Discovery by ServiceMonitor is tried; PodMonitors, annotations and other monitoring systems are not.",
+        "A workload is made known in one way: by ServiceMonitor, PodMonitor or annotations, whichever the cluster has.",
+        "What answers Prometheus' queries is taken for it; monitoring systems that answer others are not tried.",
         "The service is a small one of our own that answers and counts like an inference server; it runs no model.",
     ),
     headline="{requests counted} requests counted",
@@ -26,7 +26,7 @@ CHECK = Check(
 
 @CHECK.positive("a Prometheus answers queries", fails_if="none takes our monitors, or vector(1) is not 1")
 async def answers(ctx: Context) -> None:
-    ctx.memo["monitoring"] = await prometheus_operator.find(ctx)
+    ctx.memo["monitoring"] = await prometheus_found.find(ctx)
 
 
 @CHECK.positive(
@@ -40,44 +40,52 @@ async def serving(ctx: Context) -> None:
 
 
 @CHECK.negative(
-    "nothing is collected before there is a ServiceMonitor",
+    "nothing is collected before the service is made known",
     fails_if="Prometheus has a series of its job already, or one of its pod under another job",
     control=serving,
+    timeout_s=300,
 )
 async def unmonitored(ctx: Context) -> None:
     await inference_metrics.never_collected(ctx, ctx.memo["monitoring"], ctx.memo["service"])
 
 
 @CHECK.positive(
-    "with a ServiceMonitor the service's pod becomes a target that is up",
+    "once it is made known the service's pod becomes a target that is up",
     fails_if="up of its job is not 1, or is of another pod",
     after=serving,
-    timeout_s=330,
+    timeout_s=700,
 )
 async def discovered(ctx: Context) -> None:
     monitoring, service = ctx.memo["monitoring"], ctx.memo["service"]
-    await ctx.create(inference_metrics.monitor_for(ctx, monitoring, service))
-    await inference_metrics.target_up(ctx, monitoring, service, within_s=300)
+    service = await inference_metrics.made_known(ctx, monitoring, service)
+    ctx.memo["service"] = await inference_metrics.collected(ctx, monitoring, service, within_s=300)
 
 
 @CHECK.positive(
     "37 requests are counted as exactly 37",
     fails_if="counter or histogram settle on another number, or the histogram has lost its buckets",
     after=discovered,
+    timeout_s=1200,
 )
 async def counted(ctx: Context) -> None:
     await inference_metrics.count(ctx, ctx.memo["monitoring"], ctx.memo["service"], waves=(7, 30))
 
 
-@CHECK.positive("the queue's depth is followed", fails_if="the gauge does not show what it is set to", after=discovered)
+@CHECK.positive(
+    "the queue's depth is followed",
+    fails_if="the gauge does not show what it is set to",
+    after=discovered,
+    timeout_s=600,
+)
 async def queue_followed(ctx: Context) -> None:
     await inference_metrics.follow_queue(ctx, ctx.memo["monitoring"], ctx.memo["service"], depths=(11, 3))
 
 
 @CHECK.negative(
-    "a service without a ServiceMonitor stays unseen, though it is asked",
+    "a service that is not made known stays unseen, though it is asked",
     fails_if="Prometheus has a series of its job, or one of its pod under another job",
     control=counted,
+    timeout_s=600,
 )
 async def unwatched(ctx: Context) -> None:
     service = ctx.memo["unwatched"]
@@ -89,10 +97,10 @@ async def unwatched(ctx: Context) -> None:
     "collection resumes with the pod that replaces its pod",
     fails_if="the new pod is not collected, or its requests are not counted anew",
     after=counted,
-    timeout_s=300,
+    timeout_s=1200,
 )
 async def resumed(ctx: Context) -> None:
     monitoring = ctx.memo["monitoring"]
     service = await inference_metrics.replace_pod(ctx, ctx.memo["service"])
-    await inference_metrics.target_up(ctx, monitoring, service, within_s=120)
+    service = await inference_metrics.collected(ctx, monitoring, service, within_s=180)
     await inference_metrics.count(ctx, monitoring, service, waves=(5,))

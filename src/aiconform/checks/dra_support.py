@@ -7,9 +7,12 @@ from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
     "dra_support",
-    needs=(needs.api("resource.k8s.io/v1"),),
+    needs=(claims.served,),
     holds=needs.holds_dra,
-    limits=("One driver's devices are claimed; other drivers on the cluster are not looked at.",),
+    limits=(
+        "One driver's devices are claimed; other drivers on the cluster are not looked at.",
+        "Where a beta of the API is served alone, as by Kubernetes 1.33, nothing is claimed by it.",
+    ),
     headline="given {first} and {second}",
     rights=(
         "create delete get list watch pods",
@@ -27,15 +30,15 @@ async def kinds_served(ctx: Context) -> None:
     served = await claims.served_kinds(ctx)
     missing = claims.missing_verbs(served)
     observed = "; ".join(f"{kind}: {', '.join(verbs)}" for kind, verbs in served.items()) or "none of them"
-    ctx.expect(
-        f"{', '.join(claims.KINDS)}, each with {', '.join(claims.VERBS)}", observed, ok=not missing, cause=missing
-    )
+    kinds = ", ".join(claims.KINDS)
+    beta = "" if claims.version(ctx.facts).endswith("/v1") else f" of {claims.version(ctx.facts)}"
+    ctx.expect(f"{kinds}{beta}, each with {', '.join(claims.VERBS)}", observed, ok=not missing, cause=missing)
 
 
 @CHECK.positive(
     "a claim from a template is allocated, and its container alone sees the device",
     fails_if="the claim is not allocated or not reserved for the pod, or its container sees no more than its sibling",
-    needs=(needs.dra,),
+    needs=(claims.claimable,),
 )
 async def claim_allocated(ctx: Context) -> None:
     pod = await claims.claiming_pod(ctx, "claim")

@@ -10,7 +10,7 @@ CHECK = Check(
     needs=(gangs.need,),
     holds=gangs.holds,
     limits=(
-        "Volcano and Kueue (by topology-aware scheduling, from v0.15) are known; other systems are not tried.",
+        "Known are Volcano, Kueue (by topology-aware scheduling, from v0.15), KAI and the coscheduling plugin.",
         "A system whose kinds are served and whose controllers do not run is set aside, as long as another runs.",
         "Groups are placed on one node, which they fill while they are tried.",
     ),

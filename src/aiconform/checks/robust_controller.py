@@ -6,16 +6,17 @@ from aiconform.checks._kit import operator
 from aiconform.checks._kit.operator_jobset import JOB_SET
 from aiconform.checks._kit.operator_kuberay import KUBERAY
 from aiconform.checks._kit.operator_kueue import KUEUE
+from aiconform.checks._kit.operator_trainer import TRAINER
 from aiconform.checks._kit.operator_volcano import VOLCANO
 from aiconform.engine import Check, Context
 
-KNOWN = (KUBERAY, JOB_SET, KUEUE, VOLCANO)
+KNOWN = (KUBERAY, TRAINER, JOB_SET, KUEUE, VOLCANO)
 
 CHECK = Check(
     "robust_controller",
     needs=(operator.need(KNOWN),),
     limits=(
-        "One operator is tried: of KubeRay, JobSet, Kueue and Volcano the first that is there, or the one asked for.",
+        "One operator is tried: asked for, or the first of KubeRay, Kubeflow Trainer, JobSet, Kueue and Volcano.",
         "It is tried as it is installed: the check neither installs nor removes an operator.",
         "Members that compute are pods, which may share a node of the cluster.",
     ),

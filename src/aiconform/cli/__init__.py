@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "Look at a cluster: what can be examined there, and which rights are needed.",
     "verify": "Check a bundle offline: intact, complete, every verdict derived again.",
     "report": "Render a bundle as a page, Markdown, JSON or JUnit.",
+    "images": "List the images that a run needs, to mirror or pin them.",
     "cleanup": "Remove what earlier runs left on a cluster, from any machine.",
     "catalog": "Show what a release asks.",
     "local": "A real Kubernetes with simulated accelerators on this machine.",

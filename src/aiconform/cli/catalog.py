@@ -61,7 +61,8 @@ def catalog(requirement: str | None, release: str, form: str) -> None:
 
     checks = all_checks()
     for item in found:
-        state = "checked" if item.id in checks else "no check yet"
+        check = checks.get(item.id)
+        state = ("by hand" if check.by_hand else "checked") if check else "no check yet"
         click.echo(f"{_line(item)} {state:<13} {item.title}")
     if requirement:
         _details(found[0], checks.get(found[0].id))

@@ -175,7 +175,7 @@ class Screen:
 
     def _aside(self, plugin: str) -> None:
         """Leave the terminal to a plugin that asks a person: the live block would draw over its question."""
-        self._rows([screen.row("log in", f"credential plugin {plugin} has the terminal")])
+        self._rows([screen.row("log in", f"by credential plugin {plugin}")])
         if self._live is not None:
             self._live.stop()
             self._live = None

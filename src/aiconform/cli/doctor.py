@@ -42,7 +42,7 @@ def doctor(ctx: click.Context, /, **given: object) -> None:
     from aiconform.checks import all_checks
     from aiconform.cluster.connection import connect
     from aiconform.engine.doctor import Patient
-    from aiconform.engine.runner import DEFAULT_IMAGES
+    from aiconform.engine.images import DEFAULT_IMAGES
 
     release = str(given["release"])
     requirements = tuple(str(name) for name in given["requirements"])  # type: ignore[attr-defined]

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aiconform.catalog.options import OPTIONS, checked
+from aiconform.cli import imports
+from aiconform.cli.images import IMAGE, IMAGE_PREFIX, given_images
 from aiconform.cli.local import CLUSTER_AUTOSCALER, K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
 from aiconform.cli.signals import interruptible, listen, undisturbed
 from aiconform.errors import UsageError
@@ -43,7 +45,8 @@ def _told(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command what may be told of a cluster."""
     for option in reversed(tuple(OPTIONS.values())):
         kind = click.Choice(option.choices) if option.choices else None
-        command = click.option(f"--{option.name}", metavar=option.metavar, type=kind, help=option.help)(command)
+        metavar = None if option.choices else option.metavar
+        command = click.option(f"--{option.name}", metavar=metavar, type=kind, help=option.help)(command)
     return command
 
 
@@ -57,11 +60,17 @@ def _told(command: Callable[..., None]) -> Callable[..., None]:
 @K0S_PROGRAM
 @CLUSTER_AUTOSCALER
 @click.option("--context", help="Context of the kubeconfig; the current one if absent.")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), help="File; $KUBECONFIG or ~/.kube/config if absent.")
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path), help="File; those in $KUBECONFIG or ~/.kube/config if absent."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Directory of this run; runs/<id> if absent.")
 @click.option("--keep", is_flag=True, help="Leave the objects (and a local cluster) for looking at.")
-@click.option("--image", "images", multiple=True, metavar="ROLE=REF", help="Image for a role, such as probe=REF.")
+@IMAGE
+@IMAGE_PREFIX
 @_told
+@click.option(
+    "--import", "imports", multiple=True, metavar="REQUIREMENT=FILE", help="A file that backs it, sealed as it is."
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Also print the report to standard output.")
 @click.pass_context
 def run(ctx: click.Context, /, **given: object) -> None:
@@ -74,6 +83,8 @@ def run(ctx: click.Context, /, **given: object) -> None:
         raise click.UsageError("--local brings its own cluster: leave --context and --kubeconfig out")
     if given["cluster_autoscaler"] and not given["on_local"]:
         raise click.UsageError("--cluster-autoscaler goes with --local: nothing is installed on a cluster of yours")
+    if given["image_prefix"] and given["on_local"]:
+        raise click.UsageError("--local brings its own images: leave --image-prefix out")
     result = execute(given)
     form = given["form"]
     if isinstance(form, str):
@@ -89,6 +100,7 @@ def execute(given: dict[str, object]) -> RunResult:
     from aiconform import catalog
     from aiconform.cli.console import Screen
     from aiconform.engine import runner
+    from aiconform.engine.images import chosen
 
     release = str(given["release"])
     requirements = tuple(str(name) for name in given["requirements"])  # type: ignore[attr-defined]
@@ -97,8 +109,11 @@ def execute(given: dict[str, object]) -> RunResult:
         catalog.get(release, name)
     run_id = runner.new_run_id()
     output = Path(str(given["output"])) if given["output"] else Path("runs") / run_id
+    named = given_images(given["images"])  # type: ignore[arg-type]
+    prefix = str(given["image_prefix"])
+    chosen(named, prefix)
     told = checked({name: str(given[name.replace("-", "_")] or "") for name in OPTIONS})
-    images = dict(_image(text) for text in given["images"])  # type: ignore[attr-defined]
+    imported = imports.read(given["imports"])  # type: ignore[arg-type]
     _prepared(output)
     page: Path | None = None
     with Screen(sys.stderr) as screen:
@@ -111,11 +126,12 @@ def execute(given: dict[str, object]) -> RunResult:
                     kubeconfig=where.kubeconfig,
                     context=where.context,
                     keep=bool(given["keep"]),
-                    images={**where.images, **images},
+                    images=chosen({**where.images, **named}, prefix),
                     command=tuple(sys.argv[1:]),
                     run=run_id,
                     arrivals=where.arrivals,
                     options=told,
+                    imports=imported,
                 )
                 result = _run(options, screen)
                 page = write_page(result.bundle, output / "report.html")
@@ -211,15 +227,6 @@ def _lacking(cluster: Cluster, addons: Sequence[Addon]) -> list[Addon]:
     from aiconform.local.addons import installation
 
     return [addon for addon in addons if not installation.works(cluster, addon)]
-
-
-def _image(text: str) -> tuple[str, str]:
-    role, sign, reference = text.partition("=")
-    if not sign or not role or not reference:
-        raise UsageError(
-            f"--image {text}: not ROLE=REF", hint="for example --image probe=docker.io/library/ubuntu:22.04"
-        )
-    return role, reference
 
 
 def _prepared(output: Path) -> None:

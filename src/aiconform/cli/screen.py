@@ -69,7 +69,16 @@ def header(plan: Plan, bundle: Path) -> list[Row]:
         Row(title, Text(f"Kubernetes AI Conformance {plan.release}: {', '.join(counts)}")),
         row("run", f"{plan.run}; bundle {bundle}"),
         *(row("note", what, "bold yellow") for what in plan.unusual),
+        *_images(plan),
     ]
+
+
+def _images(plan: Plan) -> list[Row]:
+    """Images of which nobody can say what will run; those of a local cluster are built on the spot."""
+    loose = [role for role, reference in plan.images.items() if "@sha256:" not in reference]
+    if not loose or "--local" in plan.command:
+        return []
+    return [row("images", f"not pinned by a digest: {', '.join(loose)}; aiconform images says more", "dim")]
 
 
 def cluster(event: events.ClusterFound) -> list[Row]:

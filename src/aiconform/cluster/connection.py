@@ -84,15 +84,15 @@ class Connection:
         """How the server is checked and shown this certificate.
 
         Raises:
-            CredentialError: the CA, the certificate or its key cannot be used.
+            CredentialError: the certificate or its key cannot be used.
         """
         try:
             return tls.context(self._ca, checked=not self._chosen.cluster.insecure, pair=pair)
         except (ssl.SSLError, OSError, ValueError) as problem:
-            # the ssl module's words name a library's function; none of them repeats what it was given
-            what = "the client certificate or its key" if pair else "the certificate authority"
+            apart = getattr(problem, "reason", None) == "KEY_VALUES_MISMATCH"
+            why = "the key does not belong to the certificate" if apart else "one is no PEM, or the key is encrypted"
             raise CredentialError(
-                f"{what} cannot be used: {getattr(problem, 'reason', None) or type(problem).__name__}",
+                f"the client certificate or its key cannot be used: {why}",
                 "try the same context with kubectl; renew its certificates if it fails too",
             ) from None
 

@@ -26,6 +26,7 @@ WHOLE_WITHIN_S = 60.0
 """How long a body may take once it began: an answer that comes byte by byte never runs into a limit between bytes."""
 _USER_AGENT = "aiconform"
 _UNAUTHORIZED = 401
+_REFUSED_CERTIFICATE = "tls: the server does not accept our client certificate"
 _FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError, CredentialError)
 
 
@@ -216,7 +217,10 @@ def reason(problem: BaseException) -> str:
         return f"the proxy refuses: {_first_number(str(problem))}"
     text = " ".join(f"{type(found).__name__} {found}" for found in _chain(problem)).lower()
     for word, meaning in (
-        ("alert", "tls: the server does not accept our client certificate, or asks for one"),
+        ("alert unknown ca", _REFUSED_CERTIFICATE),
+        ("alert bad certificate", _REFUSED_CERTIFICATE),
+        ("alert certificate", _REFUSED_CERTIFICATE),
+        ("alert", "tls: the server ends the handshake; it may insist on a client certificate"),
         ("certificate", "tls: the server's certificate cannot be verified"),
         ("refused", "connection refused"),
         ("reset", "connection reset"),

@@ -58,7 +58,8 @@ async def output_of(
     Args:
         command: program and arguments.
         environment: all of its variables.
-        interactive: it has our terminal, standard input and standard error.
+        interactive: it has our standard input, and our standard error if that is a terminal too. A file or a pipe it
+            is not given: what it says there could be anything.
         says: hears what it says, where it takes long.
 
     Raises:
@@ -70,7 +71,7 @@ async def output_of(
             env=environment,
             stdin=None if interactive else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=None if interactive else subprocess.PIPE,
+            stderr=None if interactive and os.isatty(2) else subprocess.PIPE,
             # a session of its own, so that what it starts ends with it; whoever asks a person keeps the terminal
             start_new_session=not interactive,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiconform.engine.kinds import Kind
 from aiconform.engine.kinds import of as kind_of
-from aiconform.engine.lane import JSON, TABLE, TEXT, Answer, Ask, Lane
+from aiconform.engine.lane import IMPORT, JSON, TABLE, TEXT, Answer, Ask, Lane
 from aiconform.engine.ownership import RUN_LABEL, same
 from aiconform.engine.undecidable import NoAnswerError, RefusedError, UndecidableError, UnusableError
 from aiconform.evidence.strictjson import StrictJSONError, loads
@@ -101,6 +101,19 @@ class Api:
             return answer.body.decode(), answer.content_type
         except UnicodeDecodeError as problem:
             raise UnusableError(f"GET {path}: the answer is no text") from problem
+
+    async def imported(self, name: str) -> bytes | None:
+        """A file that the user gave, as it was; None if there is none of this name.
+
+        Raises:
+            UndecidableError: the answer is neither the file nor that there is none.
+        """
+        answer = await self._exchange(Ask(IMPORT, import_path(name), (), TEXT))
+        if answer.status == 404 and not answer.body:
+            return None
+        if answer.status != 200 or not answer.body:
+            raise _refusal(answer, f"the imported file {name}")
+        return answer.body
 
     async def read(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> Obj:
         """One object by name, and by uid where given."""
@@ -350,6 +363,11 @@ def _unclear(answer: Answer) -> bool:
 def _worth_another_try(answer: Answer) -> bool:
     """Whether a creation that was not done may be done if asked for again; a webhook that fails fails again."""
     return b"webhook" not in answer.body
+
+
+def import_path(name: str) -> str:
+    """What an imported file is asked for by."""
+    return f"/imports/{name}"
 
 
 def selectors(labels: Mapping[str, str] | None, fields: str) -> tuple[tuple[str, str], ...]:

@@ -144,6 +144,10 @@ class Asking:
         """The text at a path, such as a pod's metrics through the API server's proxy."""
         return await self._api.text(path, query=tuple((query or {}).items()), accept=accept)
 
+    async def imported(self) -> bytes | None:
+        """The file that the user gave for this requirement, untouched; None if none was given."""
+        return await self._api.imported(self._place.requirement)
+
     async def page(self, path: str, *, accept: str) -> tuple[str, str]:
         """The text at a path, and the content type that it says it has."""
         return await self._api.page(path, accept=accept)

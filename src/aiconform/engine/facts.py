@@ -72,6 +72,7 @@ class Facts:
         parts: parts of accelerators (MIG) that nodes offer as resources of their own.
         refused: accelerators that a device plugin offers and may not be asked for, with why.
         unused: accelerators that were seen and are left alone, with why; those refused are among them.
+        handlers: pairs of a RuntimeClass and its handler.
     """
 
     version: str
@@ -89,13 +90,6 @@ class Facts:
     fenced: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[Capability, ...] = ()
-
-    def option(self, name: str) -> str:
-        """What was told of the cluster under this name (:mod:`aiconform.catalog.options`), or empty."""
-        if name not in OPTIONS:
-            raise InternalError(f"option {name!r} is not in the catalog")
-        return self.options.get(name, "")
-
     claimable: tuple[AcceleratorNode, ...] = ()
     allocation: Mode = "auto"
     ways: tuple[str, ...] = ()
@@ -103,6 +97,13 @@ class Facts:
     parts: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    handlers: tuple[tuple[str, str], ...] = ()
+
+    def option(self, name: str) -> str:
+        """What was told of the cluster under this name (:mod:`aiconform.catalog.options`), or empty."""
+        if name not in OPTIONS:
+            raise InternalError(f"option {name!r} is not in the catalog")
+        return self.options.get(name, "")
 
     @property
     def chosen(self) -> tuple[AcceleratorNode, ...]:
@@ -189,6 +190,7 @@ def gather(
             *(f"{found.words}: {why}" for node, why in closed for found in offers.of(node)),
             *chosen.unused,
         ),
+        handlers=tuple(sorted((nodeviews.name(item), str(item.get("handler", ""))) for item in runtime_classes)),
     )
 
 

@@ -53,7 +53,9 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
 GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+INFERENCE_POOL = Kind("inference.networking.k8s.io/v1", "InferencePool", "inferencepools")
 PROMETHEUS = Kind("monitoring.coreos.com/v1", "Prometheus", "prometheuses")
+POD_MONITOR = Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors")
 SERVICE_MONITOR = Kind("monitoring.coreos.com/v1", "ServiceMonitor", "servicemonitors")
 JOB = Kind("batch/v1", "Job", "jobs")
 VOLCANO_JOB = Kind("batch.volcano.sh/v1alpha1", "Job", "jobs")
@@ -62,6 +64,9 @@ API_SERVICE = Kind("apiregistration.k8s.io/v1", "APIService", "apiservices", nam
 RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
 LIMIT_RANGE = Kind("v1", "LimitRange", "limitranges")
 POD_GROUP = Kind("scheduling.volcano.sh/v1beta1", "PodGroup", "podgroups")
+COSCHEDULING_POD_GROUP = Kind("scheduling.x-k8s.io/v1alpha1", "PodGroup", "podgroups")
+KAI_POD_GROUP = Kind("scheduling.run.ai/v2alpha2", "PodGroup", "podgroups")
+KAI_QUEUE = Kind("scheduling.run.ai/v2", "Queue", "queues", namespaced=False)
 TOPOLOGY = Kind("kueue.x-k8s.io/v1beta2", "Topology", "topologies", namespaced=False)
 RESOURCE_FLAVOR = Kind("kueue.x-k8s.io/v1beta2", "ResourceFlavor", "resourceflavors", namespaced=False)
 CLUSTER_QUEUE = Kind("kueue.x-k8s.io/v1beta2", "ClusterQueue", "clusterqueues", namespaced=False)
@@ -70,6 +75,8 @@ NODE_POOL = Kind("karpenter.sh/v1", "NodePool", "nodepools", namespaced=False)
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 WORKLOAD = Kind("kueue.x-k8s.io/v1beta2", "Workload", "workloads")
 JOB_SET = Kind("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets")
+TRAIN_JOB = Kind("trainer.kubeflow.org/v1alpha1", "TrainJob", "trainjobs")
+TRAINING_RUNTIME = Kind("trainer.kubeflow.org/v1alpha1", "TrainingRuntime", "trainingruntimes")
 RAY_CLUSTER = Kind("ray.io/v1", "RayCluster", "rayclusters")
 RAY_JOB = Kind("ray.io/v1", "RayJob", "rayjobs")
 VALIDATING_WEBHOOKS = Kind(
@@ -110,11 +117,16 @@ _KNOWN = {
         GATEWAY_CLASS,
         GATEWAY,
         HTTP_ROUTE,
+        INFERENCE_POOL,
         PROMETHEUS,
+        POD_MONITOR,
         SERVICE_MONITOR,
         JOB,
         VOLCANO_JOB,
         POD_GROUP,
+        COSCHEDULING_POD_GROUP,
+        KAI_POD_GROUP,
+        KAI_QUEUE,
         TOPOLOGY,
         RESOURCE_FLAVOR,
         CLUSTER_QUEUE,
@@ -123,6 +135,8 @@ _KNOWN = {
         CONFIG_MAP,
         WORKLOAD,
         JOB_SET,
+        TRAIN_JOB,
+        TRAINING_RUNTIME,
         RAY_CLUSTER,
         RAY_JOB,
         VALIDATING_WEBHOOKS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aiconform.cluster.http import ClusterHttp, RawAnswer, RawRequest, RawStream
-from aiconform.engine.lane import CUT, LEFT, Answer, Ask, Piece, Stream, TimeUp, audit_id
+from aiconform.engine.lane import CUT, IMPORT, LEFT, Answer, Ask, Piece, Stream, TimeUp, audit_id
 from aiconform.engine.pace import Pace
 from aiconform.evidence.records import ChunkData, DeadlineData, RequestData, ResponseData
 
@@ -52,7 +52,10 @@ class Clock:
 
 @dataclass(frozen=True)
 class Wire:
-    """What all live lanes of a run share."""
+    """What all live lanes of a run share.
+
+    ``imports`` are files that the user gave, by the path they are asked for: they come into the bundle untouched.
+    """
 
     run: str
     http: ClusterHttp
@@ -61,6 +64,7 @@ class Wire:
     clock: Clock
     journal: Journal | None = None
     pace: Pace = field(default_factory=Pace)
+    imports: Mapping[str, bytes] = field(default_factory=dict)
 
     def lane(self, name: str) -> LiveLane:
         """A new lane."""
@@ -92,6 +96,8 @@ class LiveLane:
         Raises:
             UsageError: what is to be created cannot be written to the journal; it is not created.
         """
+        if ask.method == IMPORT:
+            return self._imported(ask.path, self._ask(ask, stream=False))
         async with self._wire.pace.turn(passed_on="/proxy/" in ask.path):
             manifest = self._journalled(ask)
             n = self._ask(ask, stream=False)
@@ -116,6 +122,13 @@ class LiveLane:
         manifest: dict[str, Any] = json.loads(ask.body)
         self._wire.journal.creating(manifest)
         return manifest
+
+    def _imported(self, path: str, n: int) -> Answer:
+        data = self._wire.imports.get(path)
+        status, body = (404, b"") if data is None else (200, data)
+        stored = self._wire.writer.blob(body) if body else None
+        self._append(ResponseData(status=status, content_type="text/plain", body=stored, body_size=len(body)))
+        return Answer(n, status, body, "text/plain")
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:
         """See :class:`~aiconform.engine.lane.Lane`."""

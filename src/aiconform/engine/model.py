@@ -125,6 +125,8 @@ class Check:
         pod_security: Pod Security Standard of the namespace its pods run in.
         rights: what it must be allowed, beside what every run needs; written as :mod:`aiconform.engine.rights` says.
         usual_s: seconds it takes on a local cluster, as the recorded runs show; 0 if none was recorded.
+        imports: what file a user may give for it, in a few words; empty: none.
+        by_hand: whether no run can pass it yet: it looks, is undecided at best, and says what to show by hand.
     """
 
     requirement: str
@@ -135,6 +137,8 @@ class Check:
     pod_security: Literal["restricted", "baseline"] = "restricted"
     rights: tuple[str, ...] = ()
     usual_s: int = 0
+    imports: str = ""
+    by_hand: bool = False
     probes: list[Probe] = field(default_factory=list)
 
     def positive(

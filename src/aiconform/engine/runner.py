@@ -16,8 +16,10 @@ import anyio
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp
 from aiconform.cluster.plugin_process import Aside
+from aiconform.engine.api import import_path
 from aiconform.engine.conduct import Outcome, compose, conduct
 from aiconform.engine.events import Emit, PluginAsks, PluginDone, RunFinished, RunStarted, Told
+from aiconform.engine.images import DEFAULT_IMAGES
 from aiconform.engine.journal import NAME, Journal
 from aiconform.engine.live import Clock, Wire
 from aiconform.engine.ownership import namespaces
@@ -36,13 +38,6 @@ if TYPE_CHECKING:
     from aiconform.engine.model import Check
     from aiconform.evidence.documents import Plan, Verdicts
 
-DEFAULT_IMAGES = {
-    "probe": "docker.io/library/ubuntu:22.04",
-    "python": "docker.io/library/python:3.11-slim",
-    "ray": "docker.io/rayproject/ray:2.54.0",
-}
-"""Image by role; a run may name others. The probe image needs a shell and a C library, and no vendor's tools."""
-
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -53,9 +48,11 @@ class RunOptions:
         output: directory of the run; the bundle goes to ``<output>/bundle``.
         keep: leave the objects on the cluster.
         run: the run's id; made if empty.
+        images: reference by role; the public ones where it names none.
         arrivals: tells of parts of the cluster that come up while the run goes on.
         command: the command line, for the plan.
         options: what was told of the cluster, by name: see :mod:`aiconform.catalog.options`.
+        imports: files that the user gives, by requirement; each is sealed into the bundle as it is.
     """
 
     release: str
@@ -69,6 +66,7 @@ class RunOptions:
     run: str = ""
     arrivals: Arrivals | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    imports: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,6 +102,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     """
     connection = connect(options.kubeconfig, options.context)
     redactor = Redactor(connection.secrets)
+    cluster = ClusterHttp(connection, redactor.learn_secret, _aside(redactor, emit))
     clock = Clock()
     run_id = options.run or new_run_id()
     plan = make_plan(
@@ -123,8 +122,9 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
     started = writer.commit_plan(plan).wall
     emit(RunStarted(plan, bundle))
     journal = Journal(options.output / NAME, run_id, connection.server)
-    async with ClusterHttp(connection, redactor.learn_secret, _aside(redactor, emit)) as http:
-        stage = LiveStage(Wire(run_id, http, writer, redactor, clock, journal), options.arrivals)
+    async with cluster as http:
+        imports = {import_path(name): data for name, data in options.imports.items()}
+        stage = LiveStage(Wire(run_id, http, writer, redactor, clock, journal, imports=imports), options.arrivals)
 
         async def work() -> Outcome:
             return await conduct(stage, plan, checks, emit, keep=options.keep, side_by_side=True)

@@ -14,6 +14,8 @@ from aiconform.local.state import NodeState
 SOCKET = "/run/containerd/containerd.sock"
 PKI = f"{INSIDE}/pki"
 PAUSE = "registry.k8s.io/pause:3.10.1"
+RUNSC_CONFIG = f"{CONF}/runsc.toml"
+"""How gVisor's shim starts sandboxes; the add-on ``gvisor`` writes it."""
 CAP_SYS_RESOURCE = 24
 
 _CONTAINERD = """\
@@ -52,14 +54,24 @@ disabled_plugins = ["io.containerd.snapshotter.v1.erofs", "io.containerd.snapsho
       [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.nvidia.options]
         BinaryName = "{bin}/nvidia-container-runtime"
         SystemdCgroup = false
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runsc]
+      runtime_type = "io.containerd.runsc.v1"
+      [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runsc.options]
+        TypeUrl = "io.containerd.runsc.v1.options"
+        ConfigPath = "{runsc}"
 """
 
 
 def containerd_config() -> str:
-    """Configuration of containerd: CDI on, the runtime handlers ``runc`` and ``nvidia``."""
+    """Configuration of containerd: CDI on, the runtime handlers ``runc``, ``nvidia`` and ``runsc``.
+
+    The programs of the last come with the add-on ``gvisor``; without them only a pod that asks for it does not start.
+    """
     # Without the capability runc cannot lower a container's oom_score_adj below its own, and fails on it.
     restrict = "false" if kernel.has_capability(CAP_SYS_RESOURCE) else "true"
-    return _CONTAINERD.format(socket=SOCKET, pause=PAUSE, bin=f"{INSIDE}/bin", restrict_oom=restrict)
+    return _CONTAINERD.format(
+        socket=SOCKET, pause=PAUSE, bin=f"{INSIDE}/bin", restrict_oom=restrict, runsc=RUNSC_CONFIG
+    )
 
 
 def cni_config(node: NodeState) -> str:

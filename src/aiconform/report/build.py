@@ -10,6 +10,7 @@ from aiconform.evidence.documents import CheckVerdict, PlannedCheck, PlannedProb
 from aiconform.evidence.headline import headline
 from aiconform.evidence.records import CleanupData, RestsOn
 from aiconform.report.exchanges import Exchange, exchanges, waits
+from aiconform.report.images import ran
 from aiconform.report.model import (
     CheckView,
     Citation,
@@ -73,6 +74,7 @@ def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
         release=plan.release,
         command=tuple(plan.command),
         images=tuple(sorted(plan.images.items())),
+        ran=tuple(ran(source)),
         options=tuple(sorted(plan.options.items())),
         unusual=tuple(plan.unusual),
         started=verdicts.started,

@@ -49,7 +49,7 @@ class Exchange:
     @property
     def is_write(self) -> bool:
         """Whether it changes something on the cluster."""
-        return self.request.method not in {"GET", "HEAD", "OPTIONS"}
+        return self.request.method not in {"GET", "HEAD", "OPTIONS", "IMPORT"}
 
 
 @dataclass(frozen=True)

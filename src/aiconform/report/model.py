@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from aiconform.evidence.documents import ClusterFacts, Level, ProbeKind
     from aiconform.evidence.records import Outcome
     from aiconform.report.bodies import Shown
+    from aiconform.report.images import Ran
     from aiconform.report.objects import Created
     from aiconform.report.plot import Plot
     from aiconform.report.series import SeriesTable, Tidy
@@ -244,6 +245,7 @@ class Report:
     release: str
     command: tuple[str, ...]
     images: tuple[tuple[str, str], ...]
+    ran: tuple[Ran, ...]
     options: tuple[tuple[str, str], ...]
     unusual: tuple[str, ...]
     started: str

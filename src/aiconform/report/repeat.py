@@ -94,7 +94,7 @@ def repeat_line(request: RequestData, body_file: str) -> str:
     Returns:
         One line, or nothing where the path is none that a Kubernetes API has.
     """
-    if not request.path.startswith("/"):
+    if not request.path.startswith("/") or request.method == "IMPORT":
         return ""
     named = target(request.path)
     words = _read(request, named) if request.method == "GET" else _write(request, named, body_file)

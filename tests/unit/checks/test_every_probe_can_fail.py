@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from tests.support.substitutions import InJson
 from tests.unit.checks import cases
-from tests.unit.checks.cases.contract import BUNDLES, Case, alone, golden
+from tests.unit.checks.cases.contract import BUNDLES, ELSEWHERE, Case, alone, golden
 
 from aiconform.checks import all_checks
 from aiconform.engine.rejudge import rejudge, replay
@@ -47,4 +50,32 @@ def test_a_changed_answer_fails_the_probe_for_its_reason(case: Case) -> None:
 
 def test_every_probe_has_a_case() -> None:
     lanes = {f"{check.requirement}/{probe.id}" for check in all_checks().values() for probe in check.probes}
-    assert lanes == {case.change.lane for case in CASES}
+    cases = {case.change.lane for case in CASES}
+    assert lanes == cases | set(ELSEWHERE)
+    assert not cases & set(ELSEWHERE)
+
+
+def test_what_is_tried_elsewhere_ran_in_no_recording() -> None:
+    ran = {probe.lane for name in BUNDLES for check in golden(name).verdicts.checks for probe in check.probes}
+    assert not ran & set(ELSEWHERE)
+    for lane, module in ELSEWHERE.items():
+        text = Path(__file__).with_name(f"{module}.py").read_text()
+        assert lane.partition("/")[0] in text, lane
+
+
+@pytest.mark.parametrize(
+    ("requirement", "options", "words"),
+    [
+        ("gang_scheduling", {"gang-scheduler": "kai"}, "no gang scheduling system that is asked for (KAI Scheduler)"),
+        ("robust_controller", {"operator": "jobset"}, "does not serve the AI operator that is asked for: JobSet"),
+        ("cluster_autoscaling", {"pool-label": "pool=nobody"}, "no node carries that label now"),
+    ],
+)
+def test_a_replay_reads_what_was_told_from_the_plan(requirement: str, options: dict[str, str], words: str) -> None:
+    recorded = golden("default")
+    assert recorded.plan.options == {}
+    told = replace(recorded, plan=recorded.plan.model_copy(update={"options": options}))
+    nothing = InJson("discovery", "/version", lambda _version: None)
+    verdicts = replay(told, alone(requirement), nothing)
+    judged = next(check for check in verdicts.checks if check.requirement == requirement)
+    assert (judged.outcome, words in judged.reason) == ("not run", True), judged

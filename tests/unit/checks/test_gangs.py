@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 from tests.support.scripted import Scripted
 
-from aiconform.checks._kit import gang_kueue, gang_volcano, gangs
-from aiconform.checks._kit.gang import Aside
+from aiconform.catalog.options import OPTIONS
+from aiconform.checks._kit import gang_coscheduling, gang_kai, gang_kueue, gang_room, gang_volcano, gangs
+from aiconform.checks._kit.gang import Aside, Group
 from aiconform.checks._kit.gang_room import Room
-from aiconform.engine import RefusedError, StopProbe, kinds
+from aiconform.engine import Handle, RefusedError, StopProbe, kinds
 
 Obj = dict[str, Any]
 
@@ -114,3 +116,131 @@ def test_where_none_runs_the_check_does_not_pass(first: Any, second: Any, outcom
     with pytest.raises(StopProbe):
         running(ctx, System("A", Aside("A", "x", first)), System("B", Aside("B", "y", second)))
     assert [told for told, _ in ctx.told] == [outcome]
+
+
+def speaking(made: Obj) -> None:
+    if made["kind"] == "Pod":
+        made["status"] = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no room"}]}
+
+
+def told(ctx: Scripted, work: Any) -> list[str]:
+    """Outcomes of what is stated."""
+    with contextlib.suppress(StopProbe):
+        asyncio.run(work)
+    return [outcome for outcome, _ in ctx.told]
+
+
+class TestCoscheduling:
+    async def _group(self, ctx: Scripted) -> Group:
+        ready = await gang_coscheduling.Coscheduling().ready(ctx, ROOM)  # type: ignore[arg-type]
+        assert not isinstance(ready, Aside)
+        return await ready.group(ctx, ROOM, 3)  # type: ignore[arg-type]
+
+    def test_its_pods_name_the_group_and_the_scheduler_that_was_told(self) -> None:
+        ctx = Scripted(options={"coscheduling-scheduler": "batch-scheduler"})
+        ctx.on_create = speaking
+        group = asyncio.run(self._group(ctx))
+        asked, pod_group, job = ctx.made
+        assert asked["spec"]["schedulerName"] == "batch-scheduler"
+        assert (pod_group["kind"], pod_group["spec"]["minMember"]) == ("PodGroup", 3)
+        template = job["spec"]["template"]
+        assert template["spec"]["schedulerName"] == "batch-scheduler"
+        assert template["metadata"]["labels"]["scheduling.x-k8s.io/pod-group"] == group.name
+        assert template["metadata"]["labels"][gang_room.GROUP_LABEL] == group.name
+
+    def test_without_its_scheduler_it_is_set_aside_with_what_to_do(self) -> None:
+        ctx = Scripted()
+        looked = asyncio.run(gang_coscheduling.Coscheduling().ready(ctx, ROOM))  # type: ignore[arg-type]
+        assert isinstance(looked, Aside)
+        assert "no scheduler scheduler-plugins-scheduler took a pod up" in looked.reason
+
+    @pytest.mark.parametrize(
+        ("phase", "least", "outcome"),
+        [("Running", 3, "met"), ("Finished", 3, "met"), ("Running", 1, "waiting"), ("Scheduling", 3, "waiting")],
+    )
+    def test_it_admits_a_group_of_the_right_size(self, phase: str, least: int, outcome: str) -> None:
+        seen = [{"spec": {"minMember": least}, "status": {"phase": phase}}]
+        assert gang_coscheduling.admitted(3)(seen).outcome == outcome
+        assert gang_coscheduling.admitted(3)([]).outcome == "waiting"
+
+    @pytest.mark.parametrize(
+        ("phase", "message", "outcome"),
+        [
+            ("Scheduling", "optimistic rejection in PostFilter", "met"),
+            ("Pending", "PodGroup ns/g gets rejected due to Pod x is unschedulable even after PostFilter", "met"),
+            ("Scheduling", "0/3 nodes are available: Insufficient nvidia.com/gpu", "waiting"),
+            ("", "", "waiting"),
+            ("Running", "optimistic rejection in PostFilter", "wrong"),
+        ],
+    )
+    def test_only_the_plugins_own_words_refuse_the_group(self, phase: str, message: str, outcome: str) -> None:
+        ctx = Scripted()
+        ctx.has(kinds.COSCHEDULING_POD_GROUP, {"metadata": {"name": "g"}, "status": {"phase": phase}})
+        said = {"type": "PodScheduled", "status": "False", "message": message}
+        meta = {"name": "p", "labels": {gang_room.GROUP_LABEL: "g"}}
+        ctx.has(kinds.POD, {"metadata": meta, "status": {"conditions": [said] if message else []}})
+        group = Group(Handle(kinds.JOB, "ours", "g", "u"), "g", 3)
+        state = asyncio.run(gang_coscheduling.Coscheduling().refusal(ctx, group))  # type: ignore[arg-type]
+        assert state.outcome == outcome
+
+
+class TestKai:
+    async def _group(self, ctx: Scripted) -> tuple[Any, Group]:
+        ready = await gang_kai.Kai().ready(ctx, ROOM)  # type: ignore[arg-type]
+        assert not isinstance(ready, Aside)
+        return ready, await ready.group(ctx, ROOM, 2)  # type: ignore[arg-type]
+
+    def made(self) -> tuple[Scripted, Any, Group]:
+        ctx = Scripted()
+        ctx.on_create = speaking
+        ready, group = asyncio.run(self._group(ctx))
+        return ctx, ready, group
+
+    def test_its_pods_are_in_our_queue_and_name_the_group(self) -> None:
+        ctx, ready, group = self.made()
+        above, queue, _asked, pod_group, *pods = ctx.made
+        assert queue["spec"]["parentQueue"] == above["metadata"]["name"]
+        assert ready.queue == queue["metadata"]["name"] == pod_group["spec"]["queue"]
+        assert len(pods) == pod_group["spec"]["minMember"] == len(group.parts) == 2
+        for pod in pods:
+            assert pod["metadata"]["annotations"] == {"pod-group-name": group.name}
+            assert pod["metadata"]["labels"]["kai.scheduler/queue"] == ready.queue
+            assert pod["spec"]["schedulerName"] == "kai-scheduler"
+            assert "ownerReferences" not in pod["metadata"], "else KAI makes a group of its own for it"
+
+    def test_all_members_must_have_a_node(self) -> None:
+        ctx, ready, group = self.made()
+        names = {part.name for part in group.parts}
+        pods = [pod for pod in ctx.objects["pods.v1"] if pod["metadata"]["name"] in names]
+        pods[0]["spec"]["nodeName"] = "n"
+        assert told(ctx, ready.admitted(ctx, group)) == ["passed", "failed"]
+        pods[1]["spec"]["nodeName"] = "n"
+        assert told(ctx, ready.admitted(ctx, group))[-1] == "passed"
+        for pod in pods:
+            pod["status"] = {"phase": "Succeeded"}
+        assert told(ctx, ready.completed(ctx, group))[-1] == "passed"
+        pods[0]["status"] = {"phase": "Failed"}
+        assert told(ctx, ready.completed(ctx, group))[-1] == "failed"
+
+    def test_the_group_itself_must_say_why_it_waits(self) -> None:
+        ctx, ready, group = self.made()
+        [found] = ctx.objects["podgroups.scheduling.run.ai/v2alpha2"]
+        assert asyncio.run(ready.refusal(ctx, group)).outcome == "waiting"
+        said = {"type": "UnschedulableOnNodePool", "status": "True", "reason": "R", "message": "1 of 2 do not fit"}
+        found["status"] = {"schedulingConditions": [said]}
+        state = asyncio.run(ready.refusal(ctx, group))
+        assert (state.outcome, state.observed) == ("met", "PodGroup: R: 1 of 2 do not fit")
+        found["status"] = {"schedulingConditions": [{**said, "status": "False"}]}
+        assert asyncio.run(ready.refusal(ctx, group)).outcome == "waiting"
+
+    def test_with_the_group_its_pods_are_removed(self) -> None:
+        ctx, _, group = self.made()
+        asyncio.run(gangs.removed(ctx, [group]))  # type: ignore[arg-type]
+        assert {part.name for part in group.parts} | {group.handle.name} <= set(ctx.gone)
+
+
+def test_systems_are_found_by_what_they_serve() -> None:
+    groups = ("scheduling.run.ai/v2", "scheduling.run.ai/v2alpha2", "scheduling.x-k8s.io/v1alpha1")
+    assert [system.words for system in gangs.found(Scripted(*groups).facts)] == ["KAI Scheduler", "Coscheduling"]
+    assert gangs.found(Scripted("scheduling.run.ai/v2").facts) == ()
+    assert set(gangs.KNOWN) == set(OPTIONS["gang-scheduler"].choices)

@@ -73,6 +73,13 @@ def test_a_webhook_of_somebody_else_or_for_something_else_is_not(changes) -> Non
     assert own(configuration(**changes)) == []
 
 
+@pytest.mark.parametrize(("policy", "asked"), [("Equivalent", True), ("Exact", False)])
+def test_a_webhook_for_another_version_is_asked_where_the_configuration_says_so(policy: str, asked: bool) -> None:
+    found = configuration(apiVersions=["v1alpha1"])
+    found["webhooks"][0]["matchPolicy"] = policy
+    assert bool(own(found)) is asked
+
+
 def test_a_webhook_by_url_is_not() -> None:
     found = configuration()
     found["webhooks"][0]["clientConfig"] = {"url": "https://example.com"}

@@ -10,16 +10,25 @@ from typing import Any, cast
 import pytest
 from tests.support.scripted import Scripted
 
+from aiconform.catalog.options import OPTIONS
 from aiconform.checks import robust_controller
-from aiconform.checks._kit import operator, operator_batch, operator_jobset, operator_kueue, operator_volcano
+from aiconform.checks._kit import (
+    operator,
+    operator_batch,
+    operator_jobset,
+    operator_kueue,
+    operator_trainer,
+    operator_volcano,
+)
 from aiconform.checks._kit.operator import Operator
 from aiconform.checks._kit.script import Script
 from aiconform.engine import Context, Handle, RefusedError, StopProbe, kinds
 
 Obj = dict[str, Any]
 
-BATCH = [operator_kueue.KUEUE, operator_volcano.VOLCANO, operator_jobset.JOB_SET]
+BATCH = [operator_kueue.KUEUE, operator_volcano.VOLCANO, operator_jobset.JOB_SET, operator_trainer.TRAINER]
 NAMES = [one.name for one in BATCH]
+BATCHES = {one.name: one.compute.args[0] for one in BATCH}  # type: ignore[attr-defined]
 
 
 def member(name: str, *, phase: str = "Running", uid: str = "", going: bool = False, **labels: str) -> Obj:
@@ -70,7 +79,7 @@ def test_each_member_must_have_computed_its_part(logs: tuple[str, str], outcome:
     ctx.logs = dict(zip("ab", logs, strict=True))
     ctx.memo |= {"members": [member("b"), member("a")], "script": Script("", "the end")}
     with contextlib.suppress(StopProbe):
-        asyncio.run(operator_batch._compute(cast("Context", ctx)))
+        asyncio.run(operator_batch._compute(BATCHES["Volcano"], cast("Context", ctx)))
     assert [told for told, _ in ctx.told] == [outcome]
 
 
@@ -104,7 +113,9 @@ def test_what_each_says_of_its_job() -> None:
 
 @pytest.mark.parametrize("tried", BATCH, ids=NAMES)
 def test_twins_differ_by_one_mistake(tried: Operator) -> None:
-    right, wrong = tried.twins(cast("Context", Scripted()))
+    ctx = Scripted()
+    ctx.memo["runtime"] = "right-runtime"
+    right, wrong = tried.twins(cast("Context", ctx))
     assert kinds.of(right) == kinds.of(wrong) == tried.kind
     assert _without_names(right) != _without_names(wrong)
     assert {key: value for key, value in right.items() if key not in ("metadata", "spec")} == {
@@ -149,6 +160,7 @@ def test_the_operators_own_denial_of_the_mistake_passes_and_another_does_not(tri
 
     def judged(message: str) -> list[str]:
         ctx = Scripted()
+        ctx.memo["runtime"] = "runtime"
         labels = {"app": "operator"}
         ctx.memo["pods"] = [
             {"metadata": {"namespace": "ours", "labels": {}}},
@@ -171,6 +183,28 @@ def test_the_operators_own_denial_of_the_mistake_passes_and_another_does_not(tri
     assert judged(f"{denied}something else") == ["passed", "passed", "failed"]
     assert judged(f"is invalid: {tried.mistake}") == ["passed", "passed", "failed"]
     assert judged(f'admission webhook "other" denied the request: {tried.mistake}') == ["passed", "passed", "undecided"]
+
+
+def test_every_operator_can_be_asked_for() -> None:
+    assert [operator._option(one) for one in robust_controller.KNOWN] == list(OPTIONS["operator"].choices)
+
+
+def test_a_train_job_is_of_a_runtime_of_ours() -> None:
+    ctx = Scripted()
+    template = operator_batch.template(cast("Context", ctx), Script("", ""), operator_trainer.CONTAINER)
+    made = asyncio.run(operator_trainer.job(cast("Context", ctx), template))
+    runtime, train_job = ctx.made
+    assert train_job["spec"]["runtimeRef"]["name"] == runtime["metadata"]["name"] == made.name
+    [job] = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    assert job["template"]["spec"]["template"]["spec"]["containers"][0]["name"] == "node"
+
+    def ready(number: int) -> list[Obj]:
+        return [{"status": {"jobsStatus": [{"name": "node", "ready": number}]}}]
+
+    assert (operator_trainer.runs(ready(1)).outcome, operator_trainer.runs(ready(0)).outcome) == ("met", "waiting")
+    ctx.has(kinds.JOB_SET, {"metadata": {"name": made.name}})
+    job_set, gone = asyncio.run(operator_trainer.victim(cast("Context", ctx), made, [member("a")]))
+    assert (job_set.kind, job_set.name, gone) == (kinds.JOB_SET, made.name, {"a"})
 
 
 def test_the_operator_that_is_asked_for_is_tried() -> None:
@@ -201,3 +235,32 @@ def test_what_an_operator_does_not_let_go_fails() -> None:
     with contextlib.suppress(StopProbe):
         asyncio.run(operator_kueue.finalize(cast("Context", ctx)))
     assert ctx.told[-1][0] == "failed", "it is not held at all"
+
+
+def test_what_takes_the_place_of_a_lost_member_may_have_its_name() -> None:
+    class Mending(Reporting):
+        """Volcano makes a lost member anew, under the same name."""
+
+        async def delete(self, handle: Handle) -> None:
+            await super().delete(handle)
+            if self.mends:
+                self.has(kinds.POD, member(handle.name, uid="anew", **LABELS))
+
+        mends = True
+
+    for mends, outcomes in ((True, {"passed"}), (False, {"failed"})):
+        ctx = Mending()
+        ctx.mends = mends
+        ctx.logs = {"batch-member-0": "square=4", "batch-member-1": "square=9"}
+        made = Handle(kinds.VOLCANO_JOB, "ours", "batch", "uid-of-batch")
+        status = {"state": {"phase": "Running"}, "running": 2}
+        ctx.has(kinds.VOLCANO_JOB, {"metadata": {"name": "batch"}, "status": status})
+        ctx.has(kinds.POD, *(member(name, **LABELS) for name in ctx.logs))
+        ctx.memo |= {"cluster": made, "members": list(ctx.objects["pods.v1"]), "script": Script("", "the end")}
+        with contextlib.suppress(StopProbe):
+            asyncio.run(operator_volcano.VOLCANO.disturb(cast("Context", ctx)))
+        assert ctx.gone == ["batch-member-0"]
+        assert {outcome for outcome, _ in ctx.told} == outcomes, ctx.told
+
+
+LABELS = {"volcano.sh/job-name": "batch"}

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
+from tests.support.scripted import facts
 
-from aiconform.checks._kit import prometheus, prometheus_operator
+from aiconform.checks._kit import prometheus, prometheus_found, prometheus_operator
 from aiconform.engine import Context, RefusedError, StopProbe, UndecidableError, kinds
 from aiconform.engine.kinds import Kind
 
@@ -19,6 +20,7 @@ class Asked:
 
     namespace = "ours"
     now = 0.0
+    facts = facts(prometheus_operator.API)
 
     def __init__(
         self,
@@ -33,6 +35,9 @@ class Asked:
         self.paths: list[str] = []
         self.stated: list[tuple[str, bool]] = []
         self.cause = ""
+
+    def option(self, name: str) -> str:
+        return self.facts.option(name)
 
     async def list(self, kind: Kind, namespace: str = "", **_: object) -> list[Obj]:
         if kind is kinds.PROMETHEUS:
@@ -70,7 +75,7 @@ def service(name: str, *, of: str = "", port: int = 9090, port_name: str = "web"
 
 
 def found(asked: Asked) -> prometheus.Monitoring:
-    return asyncio.run(prometheus_operator.find(cast("Context", asked)))
+    return asyncio.run(prometheus_found.find(cast("Context", asked)))
 
 
 def passed_over(asked: Asked) -> str:
@@ -84,7 +89,9 @@ def test_its_own_service_is_asked_before_the_one_of_all() -> None:
     monitoring = found(asked)
     assert monitoring.door == "service mine"
     assert asked.paths == ["/api/v1/namespaces/monitoring/services/mine:9090/proxy/api/v1/query"]
-    assert asked.stated == [("monitoring/main answers 1, asked through service mine", True)]
+    assert asked.stated == [
+        ("monitoring/main answers 1, asked through service mine, workloads made known by ServiceMonitor", True)
+    ]
 
 
 def replica(name: str, ready: str = "True") -> Obj:
@@ -97,9 +104,9 @@ def test_of_several_replicas_one_pod_is_asked_for_a_service_asks_now_one_and_now
     asked.pods = [replica("prometheus-main-1"), replica("prometheus-main-0"), replica("prometheus-main-2", "False")]
     monitoring = found(asked)
     assert monitoring.api == "/api/v1/namespaces/monitoring/pods/prometheus-main-0:9090/proxy/api/v1"
-    assert asked.stated == [("monitoring/main answers 1, asked through pod prometheus-main-0 of 2 replicas", True)]
+    assert "asked through pod prometheus-main-0 of 2 replicas" in asked.stated[0][0]
     asked.pods = [replica("prometheus-main-0", "False")]
-    assert passed_over(asked) == "no Prometheus object"
+    assert passed_over(asked).startswith("no Prometheus object")
 
 
 def test_the_one_of_all_is_asked_where_there_is_no_other() -> None:
@@ -140,13 +147,23 @@ def test_a_prometheus_that_takes_none_of_ours_is_passed_over(spec: Obj, why: str
     assert asked.paths == []
 
 
+def test_one_that_takes_pod_monitors_alone_gets_one() -> None:
+    pods_alone = {"podMonitorSelector": {"matchLabels": {"team": "a"}}, "podMonitorNamespaceSelector": {}}
+    monitoring = found(Asked([made(serviceMonitorSelector=None, **pods_alone)], [service("prometheus-operated")]))
+    monitor = prometheus_operator.monitor(monitoring, "m", "http", {"app": "x"})
+    assert (monitor["kind"], monitor["metadata"]["labels"]) == ("PodMonitor", {"team": "a"})
+    assert monitor["spec"]["podMetricsEndpoints"][0]["port"] == "http"
+    assert monitor["spec"]["jobLabel"] == "app", "else the job is called after the PodMonitor"
+    assert "endpoints" not in monitor["spec"]
+
+
 def test_a_namespace_with_the_selected_labels_is_taken() -> None:
     selecting = made(serviceMonitorNamespaceSelector={"matchLabels": {"team": "a"}})
     assert found(Asked([selecting], [service("prometheus-operated")], labels={"team": "a"})).name == "monitoring/main"
 
 
 def test_without_any_there_is_nothing_to_use() -> None:
-    assert passed_over(Asked([])) == "no Prometheus object"
+    assert passed_over(Asked([])) == "no Prometheus object, and no Service with labels that are known"
 
 
 def test_one_that_does_not_answer_is_passed_over_for_the_next() -> None:
@@ -165,7 +182,8 @@ def test_an_answer_that_is_not_one_fails() -> None:
     asked = Asked([made()], [service("prometheus-operated")], nothing)
     with pytest.raises(StopProbe):
         found(asked)
-    assert asked.stated == [("monitoring/main answers nothing, asked through service prometheus-operated", False)]
+    [(stated, ok)] = asked.stated
+    assert ("monitoring/main answers nothing, asked through service prometheus-operated" in stated, ok) == (True, False)
 
 
 MONITORING = prometheus.Monitoring("monitoring/main", "s", "/p/api/v1", {}, "")

@@ -152,7 +152,7 @@ def _of_somebody_else(request: Obj, name: str) -> bool:
     if not ours and not proxied and request["path"].endswith("s"):
         # a list of somebody else's objects: they are of no run, and of whatever namespace where all are listed
         return name == "older run" or (name == "other namespace" and "/namespaces/" not in request["path"])
-    clusterwide = ("/nodes/", "/gatewayclasses/", "/customresourcedefinitions/")
+    clusterwide = ("/nodes/", "/runtimeclasses/", "/gatewayclasses/", "/customresourcedefinitions/")
     is_clusterwide = any(kind in request["path"] for kind in clusterwide) or (
         request["path"].startswith("/api/v1/namespaces/") and request["path"].count("/") == 4
     )

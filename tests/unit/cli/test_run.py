@@ -20,6 +20,7 @@ from aiconform import checks
 from aiconform.cli import main
 from aiconform.cli.signals import interruptible, undisturbed
 from aiconform.engine import events, runner
+from aiconform.engine.images import DEFAULT_IMAGES
 from aiconform.errors import LocalClusterError, UnreachableError
 from aiconform.local import cluster as clusters
 from aiconform.local import start
@@ -223,10 +224,72 @@ def test_options_can_come_from_the_environment(stage: Stage, monkeypatch: pytest
     assert (stage.options.release, stage.options.requirements) == ("1.34", ("dra_support",))
 
 
-def test_images_are_passed_by_role(stage: Stage) -> None:
-    invoke("--image", "probe=example.com/p@sha256:0", "--local")
+def test_files_are_passed_by_requirement_as_they_are(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "report.yaml").write_bytes(b"kind: X\r\n")
+    invoke("--import", "advanced_inference_ingress=report.yaml")
     assert stage.options is not None
-    assert stage.options.images == {"probe": "example.com/p@sha256:0"}
+    assert stage.options.imports == {"advanced_inference_ingress": b"kind: X\r\n"}
+
+
+@pytest.mark.parametrize(
+    ("given", "content", "words"),
+    [
+        ("advanced_inference_ingress", b"x", "not REQUIREMENT=FILE"),
+        ("gang_scheduling=file", b"x", "no file is taken for it"),
+        ("nonsense=file", b"x", "the inference extension's conformance suite"),
+        ("advanced_inference_ingress=absent", b"x", "cannot read absent"),
+        ("advanced_inference_ingress=file", b"", "has no bytes"),
+        ("advanced_inference_ingress=file", b"x" * (1 << 20) + b"x", "more than"),
+        ("advanced_inference_ingress=file", b"\xff\xfe", "no text in UTF-8"),
+        ("advanced_inference_ingress=file", b"password: hunter22hunter22\n", "looks like a credential"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_ends_the_run_before_it_begins(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str, content: bytes, words: str
+) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert invoke("--import", given) == 2
+    assert words in capsys.readouterr().err
+    assert stage.done == []
+
+
+def test_one_file_for_each_requirement(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    same = ("--import", "advanced_inference_ingress=file")
+    assert invoke(*same, *same) == 2
+    assert "given twice" in capsys.readouterr().err
+
+
+def test_images_are_passed_by_role(stage: Stage) -> None:
+    given = f"example.com/p@sha256:{'0' * 64}"
+    invoke("--image", f"probe={given}", "--local")
+    assert stage.options is not None
+    assert stage.options.images == {**DEFAULT_IMAGES, "probe": given}
+
+
+def test_images_are_taken_from_a_mirror_but_for_those_that_are_named(stage: Stage) -> None:
+    invoke("--image-prefix", "example.com/mirror", "--image", "probe=mine:1", "--context", "prod")
+    assert stage.options is not None
+    assert stage.options.images == {
+        "probe": "mine:1",
+        "python": "example.com/mirror/library/python:3.11-slim",
+        "ray": "example.com/mirror/rayproject/ray:2.54.0",
+    }
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--image-prefix", "example.com", "--local"),
+        ("--image-prefix", "https://example.com"),
+        ("--image", "probe"),
+        ("--image", "prob=a:1"),
+        ("--image", "probe=A B"),
+    ],
+)
+def test_images_that_cannot_be_used_are_told_before_anything_is_started(stage: Stage, args: tuple[str, ...]) -> None:
+    assert invoke(*args) == 2
+    assert stage.done == []
 
 
 def test_the_way_to_ask_for_accelerators_is_passed_on(stage: Stage) -> None:

@@ -18,6 +18,9 @@ from aiconform.errors import UnreachableError
 ADMIN = CA.client("admin")
 PAIR = {"client-certificate-data": encoded(ADMIN.certificate), "client-key-data": encoded(ADMIN.key)}
 
+FOREIGN = Authority("foreign").client("admin")
+OTHER = {"client-certificate-data": encoded(FOREIGN.certificate), "client-key-data": encoded(FOREIGN.key)}
+
 
 def test_a_client_key_is_never_written_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_args: object, **_kwargs: object) -> None:
@@ -82,6 +85,21 @@ def test_a_client_certificate_is_shown(tmp_path: Path, extra: dict[str, str]) ->
     assert server.asked[0].certificate == "admin"
     header = f"Basic {base64.b64encode(b'me:of-basic-auth').decode()}" if extra else ""
     assert server.asked[0].authorization == header
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ({}, "tls: the server ends the handshake; it may insist on a client certificate"),
+        (OTHER, "tls: the server does not accept our client certificate"),
+    ],
+)
+def test_a_server_that_insists_on_another_certificate_is_told_from_one_that_we_do_not_trust(
+    tmp_path: Path, user: dict[str, str], words: str
+) -> None:
+    with api_server(SERVER, clients=CA, insist=True) as server:
+        answer = ask(config(tmp_path, server, user))
+    assert (answer.status, answer.error) == (0, words)
 
 
 def test_files_of_certificates_stand_beside_the_kubeconfig(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.support import leaks
 from tests.support.pki import encoded, kubeconfig
-from tests.support.tls_api import Asked, Reply, api_server, only, unauthorized, version
+from tests.support.tls_api import Asked, Reply, api_server, connect_proxy, only, unauthorized, version
 from tests.unit.cluster.asking import CA, SERVER, VERSION, ask, ask_on, config, plugin
 
 from aiconform.cluster import login, plugin_process
@@ -335,8 +336,9 @@ word = sys.stdin.readline().strip()
 """ + GIVES.replace("{STATUS}", "{'token': 'token-of-' + word}")
 
 
-def test_a_plugin_that_asks_a_person_has_the_terminal(tmp_path: Path) -> None:
-    """In a process of its own, whose terminal is one that we type on."""
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_plugin_that_asks_a_person_has_the_terminal(tmp_path: Path, shown: bool) -> None:
+    """In a process of its own, whose terminal is one that we type on; what it says goes to no file or pipe."""
     code = (
         "import sys; from pathlib import Path; from tests.unit.cluster.asking import ask;"
         f"print(ask(Path(r'{tmp_path}/config')).status)"
@@ -344,17 +346,33 @@ def test_a_plugin_that_asks_a_person_has_the_terminal(tmp_path: Path) -> None:
     with api_server(SERVER, only("Bearer token-of-ours")) as server:
         config(tmp_path, server, plugin(tmp_path, ASKS, interactiveMode="IfAvailable"))
         ours, theirs = pty.openpty()
+        errors = theirs if shown else subprocess.PIPE
         with subprocess.Popen(
-            [sys.executable, "-c", code], stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, cwd=Path.cwd()
+            [sys.executable, "-c", code], stdin=theirs, stderr=errors, stdout=subprocess.PIPE, cwd=Path.cwd()
         ) as process:
             os.close(theirs)
-            shown = b""
-            while b"your word: " not in shown:
-                shown += os.read(ours, 1024)
+            seen = b""
+            while shown and b"your word: " not in seen:
+                seen += os.read(ours, 1024)
             os.write(ours, b"ours\n")
-            assert process.stdout is not None
-            assert process.stdout.read().strip() == b"200", shown
+            told, said = process.communicate()
+            assert told.strip() == b"200", seen
+            assert not said, "standard error is a pipe, and nothing of the plugin is in it"
         os.close(ours)
+
+
+def test_no_library_logs_a_credential_at_any_level(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    pair = CA.client("of-a-plugin")
+    status = {"clientCertificateData": pair.certificate.decode(), "clientKeyData": pair.key.decode()}
+    secrets = [b"a-plugins-token/+", b"a-proxys-word/+", pair.key]
+    with api_server(SERVER, only("Bearer another"), clients=CA) as server, connect_proxy() as proxy:
+        user = plugin(tmp_path, gives(token="a-plugins-token/+", **status))
+        through = f"http://us:a-proxys-word%2F%2B@127.0.0.1:{proxy.port}"
+        assert ask(config(tmp_path, server, user, **{"proxy-url": through})).status == 401
+    assert len(proxy.asked) == 1
+    assert caplog.records, "the libraries do log"
+    assert leaks.found_in("".join(map(repr, caplog.records)).encode() + caplog.text.encode(), secrets) == []
 
 
 def test_two_connections_do_not_share_what_their_plugins_gave(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_python_without_its_library_is_told(monkeypatch, tmp_path) -> None:
 
 
 def test_the_images_have_the_names_that_roles_have() -> None:
-    from aiconform.engine.runner import DEFAULT_IMAGES
+    from aiconform.engine.images import DEFAULT_IMAGES
 
     assert IMAGES["python"].reference == f"docker.io/library/python:{pypi.PYTHON}-slim"
     assert IMAGES["ray"].reference == DEFAULT_IMAGES["ray"]

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aiconform.checks._kit import autoscale, autoscale_watch, custom_metrics, prometheus_operator, workloads
+from aiconform.checks._kit import (
+    autoscale,
+    autoscale_watch,
+    custom_metrics,
+    prometheus_found,
+    prometheus_operator,
+    workloads,
+)
 from aiconform.checks._kit.autoscale import MAXIMUM, Scaled, Site
 from aiconform.checks._kit.autoscale_watch import Look, Watcher
 from aiconform.checks._kit.custom_metrics import GROUP
@@ -35,7 +42,9 @@ def served(facts: Facts) -> Unmet | None:
 
 async def service(ctx: Context) -> tuple[Workload, Site]:
     """Create the workload with one replica, and have its metrics collected."""
-    monitoring = await prometheus_operator.find(ctx)
+    monitoring = await prometheus_found.find(ctx)
+    if monitoring.way == "annotations":
+        raise ctx.undecided("a monitor for the workload", "annotations are used", "this check knows monitors alone")
     workload, site, pod = await autoscale.serve(ctx, "queue")
     await tell(ctx, [pod], 7)
     selector = {workloads.APP_LABEL: workload.app}

@@ -10,7 +10,7 @@ from typing import Any
 from aiconform.catalog import accelerators
 from aiconform.checks._kit import pods, script
 from aiconform.checks._kit.script import Script
-from aiconform.engine import Context, DraDriver, Explain, Handle, RefusedError, State, kinds, needs
+from aiconform.engine import Context, DraDriver, Explain, Facts, Handle, RefusedError, State, Unmet, kinds, needs
 
 Obj = dict[str, Any]
 
@@ -21,6 +21,10 @@ RIGHTS = (
 """What a check needs where its pods get accelerators by claims."""
 KINDS = ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice")
 VERBS = ("create", "delete", "get", "list", "patch", "update")
+
+GROUP = "resource.k8s.io"
+VERSIONS = ("v1", "v1beta2", "v1beta1")
+"""Versions of the API, newest first. Releases before 1.34 serve betas alone, and only where somebody asked for them."""
 
 WITH = "claims"
 WITHOUT = "claims-not"
@@ -46,9 +50,30 @@ class Granted:
     device: str
 
 
+def version(facts: Facts) -> str:
+    """The newest version of the API that is served, such as ``resource.k8s.io/v1``; empty if none is."""
+    return next((f"{GROUP}/{one}" for one in VERSIONS if f"{GROUP}/{one}" in facts.groups), "")
+
+
+def served(facts: Facts) -> Unmet | None:
+    """The API is served in some version."""
+    return None if version(facts) else needs.api(f"{GROUP}/{VERSIONS[0]}")(facts)
+
+
+def claimable(facts: Facts) -> Unmet | None:
+    """Devices can be claimed by us: in the stable version, of a driver that offers some."""
+    if version(facts) == f"{GROUP}/{VERSIONS[0]}":
+        return needs.dra(facts)
+    return Unmet(
+        "undecided",
+        f"{version(facts)} is served, a beta, by which nothing is claimed here; show by hand that a claim of that "
+        "version is allocated to one pod, and given back",
+    )
+
+
 async def served_kinds(ctx: Context) -> dict[str, tuple[str, ...]]:
-    """The kinds of resource.k8s.io/v1 that are served, with their verbs."""
-    listed = await ctx.get("/apis/resource.k8s.io/v1")
+    """The kinds of the API's newest version that are served, with their verbs."""
+    listed = await ctx.get(f"/apis/{version(ctx.facts)}")
     found = {
         str(item.get("kind")): tuple(sorted(item.get("verbs") or []))
         for item in listed.get("resources") or []

@@ -30,11 +30,13 @@ class Group:
         handle: the job.
         name: label value of its pods.
         members: how many; all or none of them are to run.
+        parts: what has to be removed beside the job: pods that do not belong to it.
     """
 
     handle: Handle
     name: str
     members: int
+    parts: tuple[Handle, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,13 @@ async def deployed(ctx: Context, title: str, selector: str) -> Deployed:
     return Deployed(f"{title} {version}".strip(), told, absent)
 
 
-async def takes_pods(ctx: Context, room: Room, words: str, scheduler: str) -> Aside | None:
+async def takes_pods(
+    ctx: Context, room: Room, words: str, scheduler: str, labels: Mapping[str, str] | None = None
+) -> Aside | None:
     """Whether a scheduler speaks on a pod that names it: how one shows itself of which no Deployment is known."""
     manifest = filler(ctx, room)
     manifest["spec"]["schedulerName"] = scheduler
+    manifest["metadata"]["labels"].update(labels or {})
     pod = await ctx.create(manifest)
 
     def spoken(objects: list[Obj]) -> State:
@@ -127,6 +132,19 @@ async def takes_pods(ctx: Context, room: Room, words: str, scheduler: str) -> As
     if state.outcome == "met":
         return None
     return Aside(words, f"no Deployment carries its labels, and no scheduler {scheduler} took a pod up in {ALIVE_S} s")
+
+
+async def job_completed(ctx: Context, words: str, group: Group) -> None:
+    """Watch the Job of a group become Complete."""
+
+    def done(objects: list[Obj]) -> State:
+        if condition_of(objects[0], "Failed").get("status") == "True":
+            return State("wrong", f"Job failed: {condition_of(objects[0], 'Failed').get('message')}")
+        complete = condition_of(objects[0], "Complete").get("status") == "True"
+        number = objects[0].get("status", {}).get("succeeded") or 0
+        return State("met" if complete else "waiting", f"{number} of {group.members} members succeeded")
+
+    await ctx.until(group.handle, done, expected=f"{words}: the job completes", within_s=90)
 
 
 def _key(item: Obj) -> str:

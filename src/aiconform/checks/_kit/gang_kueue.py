@@ -110,15 +110,7 @@ class Kueue:
 
     async def completed(self, ctx: Context, group: Group) -> None:
         """The Job is Complete."""
-
-        def done(objects: list[Obj]) -> State:
-            if gang.condition_of(objects[0], "Failed").get("status") == "True":
-                return State("wrong", f"Job failed: {gang.condition_of(objects[0], 'Failed').get('message')}")
-            complete = gang.condition_of(objects[0], "Complete").get("status") == "True"
-            number = objects[0].get("status", {}).get("succeeded") or 0
-            return State("met" if complete else "waiting", f"{number} of {group.members} members succeeded")
-
-        await ctx.until(group.handle, done, expected=f"{self.words}: the job completes", within_s=90)
+        await gang.job_completed(ctx, self.words, group)
 
 
 def _quota(ctx: Context, room: Room, flavor: str) -> Obj:

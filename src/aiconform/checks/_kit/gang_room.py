@@ -85,6 +85,11 @@ def template(ctx: Context, room: Room, group: str, seconds: int) -> Obj:
     return {"metadata": {"labels": made["metadata"]["labels"]}, "spec": made["spec"]}
 
 
+def member(ctx: Context, room: Room, group: str, seconds: int) -> Obj:
+    """The manifest of a group's member that is a pod by itself."""
+    return _pod(ctx, room, group, room.slot, Script(f"exec sleep {seconds}", ""))
+
+
 async def fill(ctx: Context, room: Room, number: int, role: str = FILLER) -> list[Handle]:
     """Create plain pods of the default scheduler that take a slot each and keep it."""
     hold = Script(f"exec sleep {HOLD_S}", "")

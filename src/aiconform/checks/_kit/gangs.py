@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from aiconform.checks._kit import gang, gang_kueue, gang_room, gang_volcano, pods
+from aiconform.checks._kit import gang, gang_coscheduling, gang_kai, gang_kueue, gang_room, gang_volcano, pods
 from aiconform.checks._kit.gang import Aside, GangSystem, Group
 from aiconform.checks._kit.gang_room import Room
 from aiconform.checks._kit.gang_tally import Tally
@@ -39,6 +39,8 @@ class Arena:
 KNOWN: Mapping[str, tuple[Callable[[Facts], bool], Callable[[], GangSystem]]] = {
     "volcano": (gang_volcano.served, gang_volcano.Volcano),
     "kueue": (gang_kueue.served, gang_kueue.Kueue),
+    "kai": (gang_kai.served, gang_kai.Kai),
+    "coscheduling": (gang_coscheduling.served, gang_coscheduling.Coscheduling),
 }
 """Systems by the names that options give them: whether their kinds are served, and what makes one."""
 
@@ -185,10 +187,11 @@ async def still_fit(ctx: Context, arena: Arena) -> None:
 
 async def removed(ctx: Context, groups: Sequence[Group]) -> None:
     """Delete the jobs, and wait until they are gone."""
-    for group in groups:
-        await ctx.delete(group.handle)
-    for group in groups:
-        await ctx.until_gone(group.handle, within_s=60)
+    handles = [handle for group in groups for handle in (*group.parts, group.handle)]
+    for handle in handles:
+        await ctx.delete(handle)
+    for handle in handles:
+        await ctx.until_gone(handle, within_s=60)
 
 
 async def full_again(ctx: Context, arena: Arena) -> None:

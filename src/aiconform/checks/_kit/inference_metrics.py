@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aiconform.checks._kit import pods, prometheus, prometheus_operator, workloads
-from aiconform.checks._kit.prometheus import Monitoring
+from aiconform.checks._kit.prometheus import Monitoring, Sample
 from aiconform.checks._kit.workloads import Batch, Workload
 from aiconform.engine import Context, Series, State, UndecidableError, kinds
 
@@ -19,6 +19,8 @@ QUEUE = "inference_queue_depth"
 LAST = "process_start_time_seconds"
 """What the page ends with; without it the page is not whole."""
 WINDOW_S = 10
+WINDOWS = 2
+"""Nothing is said to be collected, or not, before Prometheus has had so many occasions."""
 COLLECTED_S = 45
 """Within which a value is collected: the monitor asks for it every second."""
 SETTLED_S = 5
@@ -27,11 +29,16 @@ SETTLED_S = 5
 
 @dataclass(frozen=True)
 class Service:
-    """A workload with one pod; its job, in Prometheus' sense, is named like its Kubernetes Service."""
+    """A workload with one pod; its job, in Prometheus' sense, is named like its Kubernetes Service.
+
+    Attributes:
+        marks: labels by which its series are known where they are not those of a monitor.
+    """
 
     workload: Workload
     pod: str
     uid: str
+    marks: tuple[tuple[str, str], ...] = ()
 
     @property
     def job(self) -> str:
@@ -40,7 +47,8 @@ class Service:
 
     def of_pod(self, metric: str, **labels: str) -> str:
         """The query for a metric of its pod, under its job, with further labels."""
-        wanted = {"job": self.job, "namespace": self.workload.service.namespace, "pod": self.pod, **labels}
+        by_monitor = {"job": self.job, "namespace": self.workload.service.namespace, "pod": self.pod}
+        wanted = {**(dict(self.marks) or by_monitor), **labels}
         chosen = ",".join(f'{key}="{value}"' for key, value in wanted.items())
         return f"{metric}{{{chosen}}}"
 
@@ -48,6 +56,11 @@ class Service:
     def anywhere(self) -> str:
         """The query for whatever is known of it: of its job, or of its pod under any job."""
         return f'{{job="{self.job}"}} or {{__name__=~"inference_.+",pod="{self.pod}"}}'
+
+    @property
+    def by_model(self) -> str:
+        """Likewise by the name that it gives itself, whatever labels are added."""
+        return f'{{__name__=~"inference_.+",model="{self.workload.app}"}}'
 
 
 async def service(ctx: Context, hint: str) -> Service:
@@ -96,18 +109,64 @@ async def own_metrics(ctx: Context, made: Service) -> dict[str, float]:
     return said
 
 
-def monitor_for(ctx: Context, monitoring: Monitoring, made: Service) -> Obj:
-    """A ServiceMonitor for this service alone."""
+async def made_known(ctx: Context, monitoring: Monitoring, made: Service) -> Service:
+    """Make a service known to Prometheus; by annotations it gets a new pod, which is the one to look at."""
+    if monitoring.way == "annotations":
+        return await _annotated(ctx, made)
     selector = {workloads.APP_LABEL: made.workload.app}
-    return prometheus_operator.monitor(monitoring, ctx.name("monitor"), workloads.PORT_NAME, selector)
+    await ctx.create(prometheus_operator.monitor(monitoring, ctx.name("monitor"), workloads.PORT_NAME, selector))
+    return made
+
+
+async def _annotated(ctx: Context, made: Service) -> Service:
+    annotations = {f"prometheus.io/{key}": value for key, value in _SCRAPED.items()}
+    change = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+    await ctx.patch(made.workload.deployment, change)
+    now = await _running(ctx, made.workload, other_than=made.uid)
+    return replace(made, pod=now.pod, uid=now.uid)
+
+
+_SCRAPED = {"scrape": "true", "port": str(workloads.PORT), "path": "/metrics"}
 
 
 async def never_collected(ctx: Context, monitoring: Monitoring, made: Service) -> None:
     """For a whole window Prometheus has no series of its job or its pod, while the pod serves its metrics."""
-    look = prometheus.absent(ctx, monitoring, made.anywhere)
-    await ctx.hold(look, expected=f"no series of {made.anywhere} for {WINDOW_S} s", during_s=WINDOW_S)
+    query = made.by_model if monitoring.way == "annotations" else made.anywhere
+    during_s = max(WINDOW_S, WINDOWS * monitoring.every_s)
+    look = prometheus.absent(ctx, monitoring, query)
+    await ctx.hold(look, expected=f"no series of {query} for {during_s:g} s", during_s=during_s)
     said = await own_metrics(ctx, made)
     ctx.expect("meanwhile the pod serves its metrics", f"{REQUESTS} {_number(said)}", ok=REQUESTS in said)
+
+
+async def collected(ctx: Context, monitoring: Monitoring, made: Service, *, within_s: float) -> Service:
+    """The service's pod is a target that is up; returns the service with the labels that its series carry."""
+    if monitoring.way == "annotations":
+        return await _marked(ctx, monitoring, made, within_s=within_s)
+    await target_up(ctx, monitoring, made, within_s=within_s)
+    return made
+
+
+async def _marked(ctx: Context, monitoring: Monitoring, made: Service, *, within_s: float) -> Service:
+    """Find the series of its pod by the name that it gives itself; and the target that they come from is up."""
+    seen: list[Sample] = []
+
+    async def look() -> State:
+        found = await prometheus.query(ctx, monitoring, f'{QUEUE}{{model="{made.workload.app}"}}')
+        mine = [one for one in found if made.pod in one.labels.values()]
+        seen[:] = mine
+        jobs = ", ".join(sorted(one.labels.get("job", "no job") for one in mine))
+        return State("met" if mine else "waiting", f"{len(mine)} of {len(found)} series name the pod; jobs: {jobs}")
+
+    expected = f"{monitoring.name} has {QUEUE} of {made.pod}, found by its annotations"
+    await ctx.poll(look, expected=expected, within_s=within_s, every_s=2)
+    labels = min(seen, key=lambda one: one.labels.get("job", "")).labels
+    of_pod = next(name for name, value in sorted(labels.items()) if value == made.pod)
+    marks = {"model": made.workload.app, of_pod: made.pod, "job": labels.get("job", "")}
+    target = f'up{{job="{labels.get("job", "")}",instance="{labels.get("instance", "")}"}}'
+    up = prometheus.equal(ctx, monitoring, target, 1)
+    await ctx.poll(up, expected=f"{target} is 1", within_s=COLLECTED_S + WINDOWS * monitoring.every_s)
+    return replace(made, marks=tuple(marks.items()))
 
 
 async def target_up(ctx: Context, monitoring: Monitoring, made: Service, *, within_s: float) -> None:
@@ -154,13 +213,14 @@ async def count(ctx: Context, monitoring: Monitoring, made: Service, *, waves: S
     points: list[tuple[float, float]] = []
     query = made.of_pod(REQUESTS)
     total = 0
+    within_s = COLLECTED_S + WINDOWS * monitoring.every_s
     look = prometheus.equal(ctx, monitoring, query, 0, points=points, never_more=True)
-    await ctx.poll(look, expected=f"before any request {query} is 0", within_s=COLLECTED_S)
+    await ctx.poll(look, expected=f"before any request {query} is 0", within_s=within_s)
     for number in waves:
         await ask(ctx, made, number, already=total)
         total += number
         look = prometheus.equal(ctx, monitoring, query, total, points=points, never_more=True)
-        await ctx.poll(look, expected=f"Prometheus has exactly {total}", within_s=COLLECTED_S, every_s=0.5)
+        await ctx.poll(look, expected=f"Prometheus has exactly {total}", within_s=within_s, every_s=0.5)
     await ctx.hold(look, expected=f"it stays {total} for {SETTLED_S} s", during_s=SETTLED_S)
     parts = {"_count": made.of_pod(f"{DURATION}_count"), "+Inf bucket": made.of_pod(f"{DURATION}_bucket", le="+Inf")}
     durations = {name: await prometheus.query(ctx, monitoring, query) for name, query in parts.items()}
@@ -195,7 +255,8 @@ async def follow_queue(ctx: Context, monitoring: Monitoring, made: Service, *, d
         said = await own_metrics(ctx, made)
         ctx.expect(f"the pod itself says {depth}", _number(said, QUEUE), ok=said.get(QUEUE) == depth)
         look = prometheus.equal(ctx, monitoring, made.of_pod(QUEUE), depth, points=points)
-        await ctx.poll(look, expected=f"{made.of_pod(QUEUE)} is {depth}", within_s=COLLECTED_S, every_s=0.5)
+        within_s = COLLECTED_S + WINDOWS * monitoring.every_s
+        await ctx.poll(look, expected=f"{made.of_pod(QUEUE)} is {depth}", within_s=within_s, every_s=0.5)
     ctx.expect(
         f"the queue's depth was followed: {', '.join(map(str, depths))}",
         f"{points[-1][1]:g} at the end",

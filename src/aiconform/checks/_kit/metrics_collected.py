@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiconform.catalog.exporters import Metric
-from aiconform.checks._kit import metrics_devices, metrics_exporters, prometheus, prometheus_operator, selectors
+from aiconform.checks._kit import (
+    metrics_devices,
+    metrics_exporters,
+    prometheus,
+    prometheus_found,
+    prometheus_operator,
+    selectors,
+)
 from aiconform.checks._kit.metrics_exporters import Device, Door
 from aiconform.checks._kit.prometheus import Monitoring, Sample
 from aiconform.engine import Context, State, UndecidableError, kinds
@@ -26,7 +33,7 @@ async def find(ctx: Context, doors: Sequence[Door]) -> Monitoring:
     expected = "a Prometheus answers queries for accelerator metrics"
     problems: list[str] = []
     answering: list[Monitoring] = []
-    for monitoring in await prometheus_operator.every(ctx):
+    for monitoring in await prometheus_found.every(ctx):
         try:
             found = await prometheus.query(ctx, monitoring, _everything(doors))
         except UndecidableError as problem:
@@ -166,6 +173,8 @@ async def _monitors(ctx: Context, doors: Sequence[Door]) -> str:
         for item in await ctx.list(kinds.SERVICE, space)
         if any(_chooses(item["spec"].get("selector") or {}, door) for door in doors if door.namespace == space)
     ]
+    if prometheus_operator.API not in ctx.facts.groups:
+        return "not by ServiceMonitors, which are not served"
     found = [
         f"ServiceMonitor {item['metadata']['namespace']}/{item['metadata']['name']}"
         for item in await ctx.list(kinds.SERVICE_MONITOR)

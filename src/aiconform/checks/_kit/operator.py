@@ -59,7 +59,7 @@ def need(known: Sequence[Operator]) -> Callable[[Facts], Unmet | None]:
         if _found(facts, known):
             return None
         asked = facts.option("operator")
-        wanted = [operator for operator in known if asked in ("", operator.name.lower())]
+        wanted = [operator for operator in known if asked in ("", _option(operator))]
         names = ", ".join(f"{operator.name} ({operator.kind.api_version})" for operator in wanted)
         which = "the AI operator that is asked for" if asked else "none of the AI operators that are known"
         return Unmet("not run", f"the API server {'does not serve' if asked else 'serves'} {which}: {names}")
@@ -72,10 +72,14 @@ def chosen(ctx: Context, known: Sequence[Operator]) -> Operator:
     return _found(ctx.facts, known)[0]
 
 
+def _option(operator: Operator) -> str:
+    return operator.name.lower().replace(" ", "-")
+
+
 def _found(facts: Facts, known: Sequence[Operator]) -> list[Operator]:
     """The operators whose API is served; the one that was asked for, where one was."""
     asked = facts.option("operator")
-    return [one for one in known if asked in ("", one.name.lower()) and one.kind.api_version in facts.groups]
+    return [one for one in known if asked in ("", _option(one)) and one.kind.api_version in facts.groups]
 
 
 async def installed(ctx: Context, operator: Operator) -> None:

@@ -1,6 +1,6 @@
 """Operators that run batch jobs: two members that compute, one part that is destroyed and put right, and the end.
 
-What differs between products is in an adapter (``operator_volcano``, ``operator_kueue``, ``operator_jobset``): a
+What differs between products is in an adapter (``operator_volcano``, ``operator_kueue``, ...): a
 :class:`Batch`. The rest, in the shape that the check asks for, is :func:`operator`.
 """
 
@@ -48,6 +48,7 @@ class Batch:
         teller: that object: the job itself, or one that the operator makes for it.
         victim: a part of it that the operator must put right, and the uids of the members that go with it.
         finalize: see :class:`~aiconform.checks._kit.operator.Operator`.
+        container: what the container of a member is called.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Batch:
     teller: Callable[[Context, Handle], Target | Handle]
     victim: Callable[[Context, Handle, list[Obj]], Awaitable[tuple[Handle, frozenset[str]]]]
     finalize: Callable[[Context], Awaitable[None]]
+    container: str = CONTAINER
 
 
 def operator(batch: Batch) -> Operator:
@@ -75,28 +77,28 @@ def operator(batch: Batch) -> Operator:
         twins=batch.twins,
         mistake=batch.mistake,
         start=partial(_start, batch),
-        compute=_compute,
+        compute=partial(_compute, batch),
         disturb=partial(_disturb, batch),
         finalize=batch.finalize,
         remove=partial(_remove, batch),
     )
 
 
-def template(ctx: Context, run: Script) -> Obj:
+def template(ctx: Context, run: Script, container: str = CONTAINER) -> Obj:
     """A pod template of members, which say their result and stay."""
-    made = pods.pod(ctx, CONTAINER, Container(CONTAINER, run))
+    made = pods.pod(ctx, "member", Container(container, run))
     return {"metadata": {}, "spec": made["spec"]}
 
 
-def idle(ctx: Context) -> Obj:
+def idle(ctx: Context, container: str = CONTAINER) -> Obj:
     """A pod template for an object that is not to run."""
-    return template(ctx, Script("exec true", ""))
+    return template(ctx, Script("exec true", ""), container)
 
 
 async def _start(batch: Batch, ctx: Context) -> None:
     """A job of two members, which the operator starts and says that it runs."""
     run = script.script(ctx, _COMPUTE)
-    made = await batch.job(ctx, template(ctx, run))
+    made = await batch.job(ctx, template(ctx, run, batch.container))
     ctx.memo["cluster"], ctx.memo["script"] = made, run
     ctx.memo["members"] = await _whole(batch, ctx, made, frozenset(), START_S)
     await ctx.until(batch.teller(ctx, made), batch.runs, expected=f"{batch.name} says that {made} runs", within_s=60)
@@ -130,14 +132,14 @@ def whole(without: frozenset[str]) -> Condition:
     return is_whole
 
 
-async def _compute(ctx: Context) -> None:
+async def _compute(batch: Batch, ctx: Context) -> None:
     """Each member tells its part of the result in its log."""
     members = sorted(ctx.memo["members"], key=lambda pod: str(pod["metadata"]["name"]))
     told: dict[str, str] = {}
     for pod in members:
         meta = pod["metadata"]
         handle = Handle(kinds.POD, meta["namespace"], meta["name"], meta["uid"])
-        told[meta["name"]] = (await script.report(ctx, handle, CONTAINER, ctx.memo["script"])).one("square")
+        told[meta["name"]] = (await script.report(ctx, handle, batch.container, ctx.memo["script"])).one("square")
     ctx.expect(
         f"{SQUARES}, one from each of {MEMBERS} members",
         ", ".join(f"{square or 'nothing'} from {name}" for name, square in told.items()),
@@ -149,13 +151,12 @@ async def _disturb(batch: Batch, ctx: Context) -> None:
     """Destroy a part of it; the operator puts it right, and both members compute."""
     made = ctx.memo["cluster"]
     victim, gone = await batch.victim(ctx, made, ctx.memo["members"])
-    await ctx.delete(victim)
-    await ctx.until_gone(victim, within_s=AGAIN_S)
+    await ctx.delete(victim)  # what takes its place may have its name, so it is not waited for by that
     ctx.memo["members"] = await _whole(batch, ctx, made, gone, AGAIN_S)
     await ctx.until(
         batch.teller(ctx, made), batch.runs, expected=f"{batch.name} says again that {made} runs", within_s=60
     )
-    await _compute(ctx)
+    await _compute(batch, ctx)
 
 
 async def _remove(batch: Batch, ctx: Context) -> None:

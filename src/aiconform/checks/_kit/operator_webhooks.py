@@ -69,7 +69,9 @@ def hooks_of(configuration: Obj, kind: Kind, namespace: str, services: Container
     for hook in configuration.get("webhooks") or ():
         service = hook.get("clientConfig", {}).get("service") or {}
         own = service.get("namespace") == namespace and service.get("name", "") in services
-        if own and any(_covers(rule, kind) for rule in hook.get("rules") or ()):
+        # the API server then also calls a webhook that names another version of the kind
+        any_version = hook.get("matchPolicy") == "Equivalent"
+        if own and any(_covers(rule, kind, any_version=any_version) for rule in hook.get("rules") or ()):
             name = f"{namespace}/{service['name']}"
             yield Hook(hook["name"], configuration["metadata"]["name"], name, hook.get("failurePolicy", "Fail"))
 
@@ -90,11 +92,11 @@ def _leads(service: Obj, labels: Mapping[str, str]) -> bool:
     return bool(wanted) and selectors.matches({"matchLabels": wanted}, labels)
 
 
-def _covers(rule: Obj, kind: Kind) -> bool:
+def _covers(rule: Obj, kind: Kind, *, any_version: bool) -> bool:
     group, _, version = kind.api_version.rpartition("/")
     return (
         _names(rule.get("apiGroups"), group)
-        and _names(rule.get("apiVersions"), version)
+        and (any_version or _names(rule.get("apiVersions"), version))
         and _names(rule.get("resources"), kind.plural)
         and _names(rule.get("operations"), "CREATE")
     )

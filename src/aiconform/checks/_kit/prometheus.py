@@ -8,23 +8,27 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from aiconform.engine import Context, RefusedError, State, UndecidableError
 
+Way = Literal["ServiceMonitor", "PodMonitor", "annotations"]
+EVERY_S: Mapping[Way, int] = {"ServiceMonitor": 1, "PodMonitor": 1, "annotations": 60}
+
 
 @dataclass(frozen=True)
 class Monitoring:
-    """A Prometheus that takes ServiceMonitors of our namespace and answers queries.
+    """A Prometheus that answers queries, and how a workload of ours is made known to it.
 
     Attributes:
-        name: ``namespace/name`` of the Prometheus object.
+        name: ``namespace/name`` of the Prometheus object, or of its Service; or its URL.
         door: what is asked, in words: a Service of it, or a pod.
         api: path of its HTTP API through the API server's proxy.
-        labels: what a ServiceMonitor must be labelled with to be taken.
+        labels: what a monitor must be labelled with to be taken.
         version: as the object names it.
+        way: how a workload is made known to it.
     """
 
     name: str
@@ -32,6 +36,12 @@ class Monitoring:
     api: str
     labels: Mapping[str, str]
     version: str
+    way: Way = "ServiceMonitor"
+
+    @property
+    def every_s(self) -> int:
+        """Seconds between two looks at a workload: a monitor says it; for annotations Prometheus's own setting does."""
+        return EVERY_S[self.way]
 
 
 @dataclass(frozen=True)

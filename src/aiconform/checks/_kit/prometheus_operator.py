@@ -7,8 +7,8 @@ from typing import Any
 
 from aiconform.checks._kit import selectors
 from aiconform.checks._kit.operator import is_ready
-from aiconform.checks._kit.prometheus import Monitoring, query
-from aiconform.engine import Context, UndecidableError, kinds
+from aiconform.checks._kit.prometheus import Monitoring, Way
+from aiconform.engine import Context, kinds
 
 Obj = dict[str, Any]
 
@@ -20,38 +20,22 @@ GOVERNING = "prometheus-operated"
 """The Service that the operator makes for all Prometheuses of a namespace."""
 
 
-async def find(ctx: Context) -> Monitoring:
-    """The first Prometheus, by name, that takes our monitors and answers; states which.
-
-    Raises:
-        StopProbe: there is none; undecided, with the reason for each that was passed over.
-    """
-    expected = "a Prometheus that takes ServiceMonitors of our namespace answers vector(1) with 1"
+async def candidates(ctx: Context) -> tuple[list[Monitoring], list[str]]:
+    """Every Prometheus by each of its doors that takes our monitors, by name; and why others do not, in words."""
     namespace = await ctx.read_named(kinds.NAMESPACE, ctx.namespace)
+    found: list[Monitoring] = []
     passed_over: list[str] = []
-    for found in sorted(await ctx.list(kinds.PROMETHEUS), key=_full_name):
-        labels, why = _takes(found, namespace)
-        if labels is None:
-            passed_over.append(f"{_full_name(found)} {why}")
+    for item in sorted(await ctx.list(kinds.PROMETHEUS), key=_full_name):
+        taken, why = _takes(item, namespace, ctx.option("scrape-by"))
+        if taken is None:
+            passed_over.append(f"{_full_name(item)} {why}")
             continue
-        for door, api in await _doors(ctx, found):
-            version = str(found["spec"].get("version", ""))
-            monitoring = Monitoring(_full_name(found), door, api, labels, version)
-            try:
-                answer = await query(ctx, monitoring, "vector(1)")
-            except UndecidableError as problem:
-                passed_over.append(f"{monitoring.name} by {door}: {problem.cause}")
-                continue
-            values = ", ".join(f"{sample.value:g}" for sample in answer) or "nothing"
-            named = f"{monitoring.name} {version}".strip()
-            ctx.expect(
-                expected,
-                f"{named} answers {values}, asked through {door}",
-                ok=[sample.value for sample in answer] == [1.0],
-            )
-            return monitoring
-    reasons = "; ".join(passed_over) or "no Prometheus object"
-    raise ctx.undecided(expected, reasons, "no Prometheus that we could use")
+        way, labels = taken
+        version = str(item["spec"].get("version", ""))
+        found += [
+            Monitoring(_full_name(item), door, api, labels, version, way) for door, api in await _doors(ctx, item)
+        ]
+    return found, passed_over
 
 
 async def every(ctx: Context) -> list[Monitoring]:
@@ -64,15 +48,22 @@ async def every(ctx: Context) -> list[Monitoring]:
 
 
 def monitor(monitoring: Monitoring, name: str, port: str, selector: Mapping[str, str]) -> Obj:
-    """A ServiceMonitor for Services of its own namespace, labelled so that the Prometheus takes it."""
+    """A ServiceMonitor or PodMonitor for its own namespace, labelled so that the Prometheus takes it.
+
+    A Service and its pods carry the same labels, and call the port by the same name. The job is called like the
+    Service, for which a PodMonitor has to be told the label of pods that has the same value.
+    """
+    endpoint = {"port": port, "path": "/metrics", "interval": "1s", "scrapeTimeout": "1s"}
+    spec: Obj = {"selector": {"matchLabels": dict(selector)}}
+    if monitoring.way == "ServiceMonitor":
+        spec["endpoints"] = [endpoint]
+    else:
+        spec |= {"podMetricsEndpoints": [endpoint], "jobLabel": next(iter(selector))}
     return {
         "apiVersion": API,
-        "kind": "ServiceMonitor",
+        "kind": monitoring.way,
         "metadata": {"name": name, "labels": dict(monitoring.labels)},
-        "spec": {
-            "selector": {"matchLabels": dict(selector)},
-            "endpoints": [{"port": port, "path": "/metrics", "interval": "1s", "scrapeTimeout": "1s"}],
-        },
+        "spec": spec,
     }
 
 
@@ -80,19 +71,39 @@ def _full_name(found: Obj) -> str:
     return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
 
 
-def _takes(found: Obj, namespace: Obj) -> tuple[dict[str, str] | None, str]:
-    """The labels with which it takes a ServiceMonitor of this namespace; None and why, where it takes none."""
-    spec = found["spec"]
-    if int(spec.get("shards") or 1) > 1:
+def _takes(found: Obj, namespace: Obj, asked: str) -> tuple[tuple[Way, dict[str, str]] | None, str]:
+    """By which monitors of this namespace it takes a workload, and their labels; None and why, where by none.
+
+    Args:
+        found: the Prometheus object.
+        namespace: where the monitor would be.
+        asked: which kind of monitor was asked for; ServiceMonitors are tried first if none was.
+    """
+    if int(found["spec"].get("shards") or 1) > 1:
         return None, "is sharded, and a query sees one shard"
-    where = spec.get("serviceMonitorNamespaceSelector")
+    ways = [way for way in _SELECTORS if asked in ("", way.lower())]
+    reasons = []
+    for way in ways:
+        labels, why = _labels(found, namespace, way)
+        if labels is not None:
+            return (way, labels), ""
+        reasons.append(why)
+    return None, " and ".join(reasons) or "is not looked at: annotations are asked for"
+
+
+_SELECTORS: Mapping[Way, str] = {"ServiceMonitor": "serviceMonitor", "PodMonitor": "podMonitor"}
+
+
+def _labels(found: Obj, namespace: Obj, way: Way) -> tuple[dict[str, str] | None, str]:
+    spec = found["spec"]
+    where = spec.get(f"{_SELECTORS[way]}NamespaceSelector")
     if where is None and found["metadata"]["namespace"] != namespace["metadata"]["name"]:
-        return None, "takes ServiceMonitors of its own namespace only"
+        return None, f"takes {way}s of its own namespace only"
     if where is not None and not selectors.matches(where, namespace["metadata"].get("labels") or {}):
-        return None, f"does not take ServiceMonitors of our namespace: {where}"
-    which = spec.get("serviceMonitorSelector")
+        return None, f"does not take {way}s of our namespace: {where}"
+    which = spec.get(f"{_SELECTORS[way]}Selector")
     labels = None if which is None else selectors.satisfying(which)
-    return labels, "" if labels is not None else f"takes no ServiceMonitor that we could make: {which}"
+    return labels, "" if labels is not None else f"takes no {way} that we could make: {which}"
 
 
 async def _doors(ctx: Context, found: Obj) -> list[tuple[str, str]]:

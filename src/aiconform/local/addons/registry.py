@@ -8,6 +8,7 @@ from aiconform.errors import UsageError
 from aiconform.local.addons.accelerator_exporter import ACCELERATOR_EXPORTER
 from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.envoy_gateway import ENVOY_GATEWAY
+from aiconform.local.addons.gvisor import GVISOR
 from aiconform.local.addons.karpenter import KARPENTER
 from aiconform.local.addons.kuberay import KUBERAY
 from aiconform.local.addons.kueue import KUEUE
@@ -28,18 +29,21 @@ ADDONS: Mapping[str, Addon] = {
         KUEUE,
         KUBERAY,
         KARPENTER,
+        GVISOR,
     )
 }
 """Every add-on, in the order they are installed where nothing else decides."""
 
 FOR_REQUIREMENT: Mapping[str, tuple[str, ...]] = {
     "ai_inference": ("envoy-gateway",),
+    "advanced_inference_ingress": ("envoy-gateway",),
     "gang_scheduling": ("volcano", "kueue"),
     "cluster_autoscaling": ("karpenter",),
     "pod_autoscaling": ("prometheus", "prometheus-adapter", "metrics-server"),
     "accelerator_metrics": ("prometheus", "accelerator-exporter"),
     "ai_service_metrics": ("prometheus",),
     "robust_controller": ("kuberay",),
+    "workload_sandboxing": ("gvisor",),
 }
 """What ``run --local`` brings for a requirement; what is not listed needs Kubernetes and accelerators alone.
 

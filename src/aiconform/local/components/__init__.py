@@ -75,6 +75,7 @@ _CNI = "github.com/containernetworking/plugins"
 _NVIDIA = "github.com/NVIDIA"
 _KUBERAY = "github.com/ray-project/kuberay/ray-operator"
 _PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+_GVISOR = "gvisor.dev/gvisor"
 _NFD = "sigs.k8s.io/node-feature-discovery"
 _LAZY = ("-Wl,--export-dynamic", "-Wl,--unresolved-symbols=ignore-in-object-files", "-Wl,-z,lazy")
 """NVML's functions are bound when first called: the library need not be there to build or start the program."""
@@ -287,6 +288,14 @@ COMPONENTS: Mapping[str, Component] = {
             _packages("github.com/envoyproxy/gateway", "cmd/envoy-gateway"),
             "implements the Gateway API",
             variables={"github.com/envoyproxy/gateway/internal/cmd/version.envoyGatewayVersion": "v1.7.2"},
+        ),
+        Component(
+            "gvisor",
+            _GVISOR,
+            "v0.0.0-20260905035102-160fafc42237",
+            {"runsc": f"{_GVISOR}/runsc", "containerd-shim-runsc-v1": f"{_GVISOR}/shim"},
+            "sandboxed pods; upstream tags no versions of its Go module",
+            variables={f"{_GVISOR}/runsc/version.version": "20260905"},
         ),
         Component(
             "gateway-api",

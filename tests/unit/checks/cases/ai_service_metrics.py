@@ -15,7 +15,9 @@ CASES = (
     Case(InText(f"{METRICS}/answers", QUERY, '"result":.*]', '"result":[]'), "answers nothing"),
     Case(InText(f"{METRICS}/answers", QUERY, '"vector"', '"matrix"'), "with no vector", "undecided"),
     Case(
-        InText(f"{METRICS}/answers", "/prometheuses", '"serviceMonitorSelector":{}', '"x":{}'), "takes no", "undecided"
+        InText(f"{METRICS}/answers", "/prometheuses", '"(service|pod)MonitorSelector":{}', r'"\1":{}'),
+        "takes no",
+        "undecided",
     ),
     Case(InText(f"{METRICS}/serving", PAGE, "inference_queue_depth", "queue"), "no inference_queue_depth"),
     Case(InText(f"{METRICS}/serving", PAGE, "_total{(.*)} 0", "_total{\\1} 1"), "inference_requests_total 1"),

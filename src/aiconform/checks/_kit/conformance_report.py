@@ -1,0 +1,133 @@
+"""Reports of the conformance suite of the Gateway API's inference extension, read strictly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+PROFILE = "Gateway"
+_API = re.compile(r"gateway\.networking\.k8s\.io/v1[a-z0-9]*")
+_COMMON = frozenset({"gateway", "controller", "inference", "ingress", "api", "the", "k8s", "kubernetes"})
+
+
+@dataclass(frozen=True)
+class SuiteReport:
+    """What a report says.
+
+    Attributes:
+        suite: release of the inference extension that the suite was of.
+        gateway_api: release of the Gateway API that it ran against.
+        implementation: organization, project and version, as it names them.
+        result: ``success``, ``partial`` or ``failure`` of the profile's core tests.
+        passed, failed, skipped: numbers of core tests.
+        date: as it gives it.
+    """
+
+    suite: str
+    gateway_api: str
+    organization: str
+    project: str
+    version: str
+    result: str
+    passed: int
+    failed: int
+    skipped: int
+    date: str
+
+    def __str__(self) -> str:
+        """For the page."""
+        return (
+            f"suite {self.suite or 'of no release'}, profile {PROFILE}, {self.organization}/{self.project} "
+            f"{self.version}: {self.result}, {self.passed} passed, {self.failed} failed, {self.skipped} skipped, "
+            f"{self.date}"
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether every core test ran and passed."""
+        return self.result == "success" and self.passed > 0 and (self.failed, self.skipped) == (0, 0)
+
+    @property
+    def bad(self) -> bool:
+        """Whether a core test failed."""
+        return self.result == "failure" or self.failed > 0
+
+    def is_of(self, controller: str) -> bool:
+        """Whether the implementation's name is in the name of a GatewayClass' controller."""
+        first = next((part for part in re.split(r"[^a-z0-9]+", self.project.lower()) if part), "")
+        names = {self.organization.lower(), self.project.lower(), first} - _COMMON
+        return any(len(name) > 2 and name in controller.lower() for name in names)
+
+
+class _Strict(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that is there twice: which of both would count?"""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - as it is called
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is there twice")
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
+
+
+def parse(data: bytes) -> SuiteReport:
+    """A report from its bytes.
+
+    Raises:
+        ValueError: it is none, or not of the profile that is asked for; says why.
+    """
+    try:
+        found = yaml.load(data.decode(), Loader=_Strict)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, RecursionError) as problem:
+        raise ValueError(f"no YAML: {str(problem).splitlines()[0]}") from problem
+    if not isinstance(found, dict) or found.get("kind") != "ConformanceReport":
+        raise ValueError("no ConformanceReport")
+    if not _API.fullmatch(_text(found, "apiVersion")):
+        raise ValueError(f"apiVersion is {_text(found, 'apiVersion')!r}")
+    profiles = found.get("profiles")
+    listed = profiles if isinstance(profiles, list) else []
+    mine = [one for one in listed if isinstance(one, dict) and one.get("name") == PROFILE]
+    if len(mine) != 1:
+        raise ValueError(f"{len(mine)} profiles {PROFILE}")
+    core, by = _mapping(mine[0], "core"), _mapping(found, "implementation")
+    numbers = _mapping(core, "statistics")
+    return SuiteReport(
+        suite=_text(found, "GatewayAPIInferenceExtensionVersion", needed=False),
+        gateway_api=_text(found, "gatewayAPIVersion"),
+        organization=_text(by, "organization"),
+        project=_text(by, "project"),
+        version=_text(by, "version"),
+        result=_text(core, "result"),
+        passed=_number(numbers, "Passed"),
+        failed=_number(numbers, "Failed"),
+        skipped=_number(numbers, "Skipped"),
+        date=_text(found, "date"),
+    )
+
+
+def _mapping(found: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = found.get(key)
+    if isinstance(value, dict):
+        return value
+    raise ValueError(f"no {key}")
+
+
+def _text(found: Mapping[str, Any], key: str, *, needed: bool = True) -> str:
+    value = found.get(key)
+    if value is None and not needed:
+        return ""
+    if isinstance(value, bool | dict | list) or value is None or not str(value).strip():
+        raise ValueError(f"no {key}")
+    return str(value).strip()
+
+
+def _number(found: Mapping[str, Any], key: str) -> int:
+    value = found.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{key} is no number of tests")
+    return value
