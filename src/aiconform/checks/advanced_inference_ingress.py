@@ -14,6 +14,14 @@ CHECK = Check(
         "The report names releases and implementation, not the cluster: that it is of this one, its giver vouches for.",
         "One GatewayClass is tried: by name the first that is accepted and not a mesh's.",
     ),
+    rights=(
+        "create delete list watch gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io services",
+        "get list watch gatewayclasses.gateway.networking.k8s.io",
+        "create delete list watch inferencepools.inference.networking.k8s.io",
+        "get customresourcedefinitions.apiextensions.k8s.io=gatewayclasses.gateway.networking.k8s.io",
+        "get customresourcedefinitions.apiextensions.k8s.io=gateways.gateway.networking.k8s.io",
+        "get customresourcedefinitions.apiextensions.k8s.io=inferencepools.inference.networking.k8s.io",
+    ),
 )
 
 

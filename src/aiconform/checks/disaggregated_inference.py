@@ -11,6 +11,7 @@ CHECK = Check(
     limits=(
         "Pods are known by the labels of llm-d, Dynamo and AIBrix; no request is sent, and no log of theirs is read.",
     ),
+    rights=("list pods",),
 )
 
 

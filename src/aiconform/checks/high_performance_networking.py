@@ -10,6 +10,7 @@ CHECK = Check(
     by_hand=True,
     needs=(networks.offered,),
     limits=("What is told of such interfaces is read; none is given to a pod, and no data is sent over one.",),
+    rights=("list resourceslices.resource.k8s.io",),
 )
 
 

@@ -34,6 +34,7 @@ CHECK = Check(
         "?create delete get list watch clusterqueues.kueue.x-k8s.io localqueues.kueue.x-k8s.io",
         "?create delete list watch resourceflavors.kueue.x-k8s.io",
         "?delete list watch workloads.kueue.x-k8s.io",
+        "?create delete get list watch trainjobs.trainer.kubeflow.org trainingruntimes.trainer.kubeflow.org",
     ),
     usual_s=41,
 )

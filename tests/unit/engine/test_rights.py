@@ -119,6 +119,11 @@ def test_a_role_is_short_and_always_the_same() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", sorted(CHECKS))
+def test_every_check_says_what_it_needs(name: str) -> None:
+    assert parse(*CHECKS[name].rights)
+
+
 # -- the tables against what the recorded runs asked --------------------------------------------------------------
 
 
