@@ -20,6 +20,7 @@ from aiconform.checks import all_checks
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp
 from aiconform.engine import doctor
+from aiconform.engine.access import of_guards
 from aiconform.engine.diagnosis import Diagnosis
 from aiconform.engine.doctor import Patient
 from aiconform.engine.plain import PlainLane
@@ -168,8 +169,7 @@ def unused(granted: Iterable[Right], found: Used, requirements: Sequence[str]) -
     checks = all_checks()
     rare = {
         (right.group, right.resource, right.verb)
-        for name in requirements or checks
-        for right in parse(*checks[name].rights)
+        for right in (*of_guards(), *parse(*(line for name in requirements or checks for line in checks[name].rights)))
         if right.sometimes
     }
     idle: list[Right] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiconform.checks._kit import (
+    claims,
     metrics_collected,
     metrics_devices,
     metrics_exporters,
@@ -26,6 +27,7 @@ CHECK = Check(
         "get pods/log pods/proxy services/proxy",
         "list services",
         "list prometheuses.monitoring.coreos.com servicemonitors.monitoring.coreos.com",
+        *claims.RIGHTS,
     ),
     usual_s=16,
 )

@@ -15,12 +15,12 @@ CHECK = Check(
         "One GatewayClass is tried: by name the first that is accepted and not a mesh's.",
     ),
     rights=(
-        "create delete list watch pods services deployments.apps",
-        "create delete get list watch gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io",
+        "create delete list watch gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io services",
         "get list watch gatewayclasses.gateway.networking.k8s.io",
-        "create delete get list watch inferencepools.inference.networking.k8s.io",
-        "?get customresourcedefinitions.apiextensions.k8s.io=inferencepools.inference.networking.k8s.io",
-        "?get customresourcedefinitions.apiextensions.k8s.io=gateways.gateway.networking.k8s.io",
+        "create delete list watch inferencepools.inference.networking.k8s.io",
+        "get customresourcedefinitions.apiextensions.k8s.io=gatewayclasses.gateway.networking.k8s.io",
+        "get customresourcedefinitions.apiextensions.k8s.io=gateways.gateway.networking.k8s.io",
+        "get customresourcedefinitions.apiextensions.k8s.io=inferencepools.inference.networking.k8s.io",
     ),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import nodepools, pool_steps
+from aiconform.checks._kit import claims, nodepools, pool_steps
 from aiconform.engine import Check, Context
 
 CHECK = Check(
@@ -20,6 +20,7 @@ CHECK = Check(
         "get pods/log",
         "list watch nodes",
         "list events.events.k8s.io",
+        *claims.RIGHTS,
     ),
     usual_s=107,
 )

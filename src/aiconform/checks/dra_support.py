@@ -19,6 +19,7 @@ CHECK = Check(
         "get pods/log",
         "create delete get list watch resourceclaims.resource.k8s.io",
         "create delete list watch resourceclaimtemplates.resource.k8s.io",
+        "?list events.events.k8s.io",
     ),
     usual_s=41,
 )

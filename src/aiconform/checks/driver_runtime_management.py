@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import advertised, devices
+from aiconform.checks._kit import advertised, claims, devices
 from aiconform.engine import AcceleratorNode, Check, Context, needs
 
 CHECK = Check(
@@ -16,6 +16,7 @@ CHECK = Check(
     rights=(
         "create delete list watch pods",
         "get nodes pods/log",
+        *claims.RIGHTS,
     ),
     usual_s=9,
 )

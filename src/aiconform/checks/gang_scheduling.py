@@ -24,6 +24,8 @@ CHECK = Check(
         "create delete list watch resourceflavors.kueue.x-k8s.io topologies.kueue.x-k8s.io",
         "list watch workloads.kueue.x-k8s.io",
         "?list events",
+        "?create delete get list watch podgroups.scheduling.x-k8s.io podgroups.scheduling.run.ai",
+        "?create delete list watch queues.scheduling.run.ai",
     ),
     usual_s=91,
 )

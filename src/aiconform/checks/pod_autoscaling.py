@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import autoscale, autoscale_cpu, autoscale_queue
+from aiconform.checks._kit import autoscale, autoscale_cpu, autoscale_queue, claims
 from aiconform.engine import Check, Context
 
 CHECK = Check(
@@ -23,6 +23,7 @@ CHECK = Check(
         "list prometheuses.monitoring.coreos.com",
         "list events.events.k8s.io",
         "get pods/inference_queue_depth.custom.metrics.k8s.io",
+        *claims.RIGHTS,
     ),
     usual_s=159,
 )

@@ -28,6 +28,13 @@ CHECK = Check(
         "list deployments.apps",
         "get customresourcedefinitions.apiextensions.k8s.io=rayclusters.ray.io",
         "list validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "?list mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "?get customresourcedefinitions.apiextensions.k8s.io",
+        "?create delete get list watch jobsets.jobset.x-k8s.io jobs.batch jobs.batch.volcano.sh",
+        "?create delete get list watch clusterqueues.kueue.x-k8s.io localqueues.kueue.x-k8s.io",
+        "?create delete list watch resourceflavors.kueue.x-k8s.io",
+        "?delete list watch workloads.kueue.x-k8s.io",
+        "?create delete get list watch trainjobs.trainer.kubeflow.org trainingruntimes.trainer.kubeflow.org",
     ),
     usual_s=41,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import devices, isolation, pods, sharing
+from aiconform.checks._kit import claims, devices, isolation, pods, sharing
 from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
@@ -26,6 +26,7 @@ CHECK = Check(
     rights=(
         "create delete get list watch pods",
         "get pods/log",
+        *claims.RIGHTS,
     ),
     usual_s=49,
 )

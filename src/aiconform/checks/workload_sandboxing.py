@@ -14,10 +14,7 @@ CHECK = Check(
     ),
     # reading memory is tried as root, with the runtime's default capabilities, which the restricted standard drops
     pod_security="baseline",
-    rights=(
-        "create delete get list watch pods",
-        "get nodes pods/log runtimeclasses.node.k8s.io",
-    ),
+    rights=("create delete get list watch pods", "get nodes pods/log runtimeclasses.node.k8s.io"),
 )
 
 

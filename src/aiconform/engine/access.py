@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from aiconform.engine.api import Api, Obj
 from aiconform.engine.rights import (
     DISCOVERY,
-    GUARDING,
+    GUARDS,
+    NAMING,
     OPTIONAL,
     WRITING,
     Right,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _REVIEWS = "/apis/authorization.k8s.io/v1"
 ENGINE = "every requirement"
 KNOWING = "what is known of the cluster"
-BOUNDS = "what bounds a run that never comes back"
+BOUNDS = "what bounds a run"
 
 
 @dataclass(frozen=True)
@@ -105,25 +106,33 @@ def of_discovery(groups: Iterable[str] | None) -> tuple[Right, ...]:
     return every if groups is None else served(every, groups)
 
 
+def of_guards() -> tuple[Right, ...]:
+    """What a run can do without, and is then not bounded or does not know what holds it up."""
+    return parse(*GUARDS, *NAMING)
+
+
 def of_engine() -> tuple[Right, ...]:
     """What every run needs."""
-    return parse(*DISCOVERY, *WRITING, *GUARDING)
+    return parse(*DISCOVERY, *WRITING)
 
 
 def costs(missing: Iterable[Right], needed: Mapping[str, Iterable[Right]]) -> dict[Right, tuple[str, ...]]:
     """What each missing right costs.
 
     Returns:
-        Names of requirements; :data:`ENGINE` where nothing can run without it; perhaps beside some :data:`KNOWING`
-        where discovery can do without, and :data:`BOUNDS` where a run is bounded less.
+        Names of requirements; :data:`ENGINE` where nothing can run without it; :data:`KNOWING` or :data:`BOUNDS`,
+        perhaps beside some, where a run goes on without.
     """
     sets = {name: set(rights) for name, rights in needed.items()}
-    engine = {right for right in of_engine() if not right.sometimes}
-    less = ((KNOWING, set(parse(*OPTIONAL))), (BOUNDS, set(parse(*GUARDING))))
+    engine, knowing, bounds = set(of_engine()), set(parse(*OPTIONAL)), set(of_guards())
     found: dict[Right, tuple[str, ...]] = {}
     for right in missing:
         names = tuple(name for name, rights in sets.items() if right in rights)
-        found[right] = (ENGINE,) if right in engine else (*names, *(what for what, rights in less if right in rights))
+        if right in engine:
+            names = (ENGINE,)
+        elif right in knowing or right in bounds:
+            names = (*names, KNOWING if right in knowing else BOUNDS)
+        found[right] = names
     return found
 
 

@@ -30,7 +30,7 @@ class MissingRight(_Document):
     """A right that the cluster refuses."""
 
     right: str = Field(description="as 'create httproutes.gateway.networking.k8s.io'")
-    costs: list[str] = Field(description="requirements; 'every requirement'; 'what is known of the cluster'")
+    costs: list[str] = Field(description="requirements, or what else: 'every requirement', 'what bounds a run'")
 
 
 class Rights(_Document):

@@ -69,7 +69,7 @@ async def examine(lane: PlainLane, patient: Patient) -> Diagnosis:
     checks = {one.id: patient.checks[one.id] for one in asked if one.id in patient.checks}
     groups = facts.groups if facts else await _groups(api)
     needed = {name: access.of_check(check, groups) for name, check in checks.items()}
-    found = await _access(api, needed, access.of_discovery(groups))
+    found = await _access(api, needed, (*access.of_discovery(groups), *access.of_guards()))
     findings = [doctor_looks.version(str(said.get("gitVersion", "")), patient.release)]
     services, broken = await _api_services(api)
     findings.append(services)
@@ -119,7 +119,7 @@ async def role_for(lane: PlainLane, patient: Patient) -> tuple[Right, ...]:
         raise UnreachableError("it does not say which API groups it serves", details=[f"server {patient.server}"])
     checks = [patient.checks[one.id] for one in patient.asked() if one.id in patient.checks]
     every = (access.of_check(check, groups) for check in checks)
-    return together(access.of_engine(), access.of_discovery(groups), *every)
+    return together(access.of_engine(), access.of_guards(), access.of_discovery(groups), *every)
 
 
 async def _groups(api: Api) -> frozenset[str] | None:

@@ -31,14 +31,16 @@ OPTIONAL: Final = (
     "get configmaps=cluster-autoscaler-status@kube-system",
 )
 """What discovery can do without, and then knows less of the cluster."""
-WRITING: Final = ("create delete list watch namespaces", "list watch serviceaccounts")
-"""What a run needs to make its namespace and to remove it."""
-GUARDING: Final = (
-    "?create delete list watch resourcequotas",
+GUARDS: Final = (
+    "?create list watch resourcequotas",
     "?create limitranges networkpolicies.networking.k8s.io",
     "?create delete list watch jobs.batch",
 )
-"""What a run bounds itself with (:mod:`aiconform.engine.guards`); without these it goes on, and says so."""
+"""What bounds a run on a cluster: without these it goes on unbounded, and says so."""
+NAMING: Final = ("?get namespaces", "?list apiservices.apiregistration.k8s.io")
+"""What tells why an object will not go."""
+WRITING: Final = ("create delete list watch namespaces", "list watch serviceaccounts")
+"""What a run needs to make its namespace and to remove it."""
 
 
 @dataclass(frozen=True, order=True)

@@ -140,6 +140,17 @@ def test_a_right_that_discovery_can_do_without_costs_knowledge() -> None:
     assert of(found, "secure_accelerator_access").state == "can run"
 
 
+def test_a_right_that_bounds_a_run_keeps_nobody() -> None:
+    cluster = FakeCluster()
+    cluster.deny("create resourcequotas", "create jobs.batch")
+    found = examined(cluster, "secure_accelerator_access")
+    assert {missing.right: missing.costs for missing in found.rights.missing} == {
+        "create resourcequotas": ["what bounds a run"],
+        "create jobs.batch": ["what bounds a run"],
+    }
+    assert of(found, "secure_accelerator_access").state == "can run"
+
+
 def test_a_right_that_is_needed_sometimes_is_said_and_keeps_nobody() -> None:
     cluster = FakeCluster()
     cluster.serve("batch.volcano.sh/v1alpha1", "jobs", "Job", [])

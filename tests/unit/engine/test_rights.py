@@ -12,6 +12,8 @@ from aiconform import catalog
 from aiconform.checks import all_checks
 from aiconform.engine.rights import (
     DISCOVERY,
+    GUARDS,
+    NAMING,
     OPTIONAL,
     WRITING,
     Right,
@@ -93,7 +95,9 @@ def test_a_rule_may_give_a_subresource_of_everything_or_one_object() -> None:
 @pytest.mark.parametrize("release", catalog.releases())
 def test_the_role_gives_what_is_needed_and_nothing_that_is_dangerous(release: str) -> None:
     checks = [CHECKS[one.id] for one in catalog.requirements(release) if one.id in CHECKS]
-    needed = together(parse(*DISCOVERY, *WRITING, *OPTIONAL), *(parse(*check.rights) for check in checks))
+    needed = together(
+        parse(*DISCOVERY, *WRITING, *OPTIONAL, *GUARDS, *NAMING), *(parse(*check.rights) for check in checks)
+    )
     cluster_role, binding = role("aiconform", needed, release=release)
     assert binding["roleRef"]["name"] == cluster_role["metadata"]["name"]
     for right in needed:
@@ -113,6 +117,11 @@ def test_a_role_is_short_and_always_the_same() -> None:
         {"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
     ]
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS))
+def test_every_check_says_what_it_needs(name: str) -> None:
+    assert parse(*CHECKS[name].rights)
 
 
 # -- the tables against what the recorded runs asked --------------------------------------------------------------
@@ -178,5 +187,5 @@ def test_no_table_says_what_its_check_does_not_ask(name: str) -> None:
 
 
 def test_the_engine_asks_what_its_tables_say() -> None:
-    said = {broad(right) for right in parse(*DISCOVERY, *WRITING, *OPTIONAL)}
+    said = {broad(right) for right in parse(*DISCOVERY, *WRITING, *OPTIONAL, *GUARDS, *NAMING)}
     assert sorted(map(str, ASKED["engine"] - said)) == []

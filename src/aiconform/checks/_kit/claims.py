@@ -14,6 +14,11 @@ from aiconform.engine import Context, DraDriver, Explain, Facts, Handle, Refused
 
 Obj = dict[str, Any]
 
+RIGHTS = (
+    "?create delete list watch resourceclaimtemplates.resource.k8s.io",
+    "?list resourceclaims.resource.k8s.io resourceslices.resource.k8s.io events.events.k8s.io",
+)
+"""What a check needs where its pods get accelerators by claims."""
 KINDS = ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice")
 VERBS = ("create", "delete", "get", "list", "patch", "update")
 
