@@ -29,6 +29,7 @@ def test_a_sample_of_faults_leaves_nothing_and_lies_nowhere() -> None:
     with Plane() as plane:
         found = asyncio.run(sweep.sweep(plane, SEED, chosen, lambda _: None, copies=1, others=2))
     assert len(found.results) == FAULTS + SIGNALS
+    assert sum(result.struck > 0 for result in found.results) > 0.8 * len(found.results)
     assert found.writes > 100, "the audit log has what the runs did"
     assert found.bystanders > 60
     problems = [(case, text) for case, text in found.problems if not text.startswith("false-failure:")]

@@ -213,7 +213,7 @@ class Exchange:
         """Break the connection off, so that the other side sees a reset."""
         self.alive = False
         raw = self._writer.get_extra_info("socket")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # it has no socket any more where the run was quicker
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 

@@ -170,11 +170,14 @@ class StandIn:
 
     def _emptied(self, path: str, uid: str) -> None:
         name = path.rpartition("/")[2]
+        there = self.objects.get(path)
+        if there is None or there["metadata"]["uid"] != uid:
+            return
         for other, obj in list(self.objects.items()):
             owners = [owner.get("uid") for owner in obj["metadata"].get("ownerReferences") or []]
             if other != path and (f"/namespaces/{name}/" in other or uid in owners):
                 self.put(other, "DELETED", obj)
-        self.put(path, "DELETED", self.objects[path])
+        self.put(path, "DELETED", there)
 
     def _soon(self, work: Callable[[], None], after_s: float = SOON_S) -> None:
         asyncio.get_running_loop().call_later(after_s, work)

@@ -135,7 +135,12 @@ async def references(bench: Bench, seed: int, subjects: Iterable[str] = SUBJECTS
 
 
 async def sweep(
-    plane: Plane, seed: int, choose: Callable[[dict[str, Result]], Sequence[Case]], tell: Tell, **planting: int
+    plane: Plane,
+    seed: int,
+    choose: Callable[[dict[str, Result]], Sequence[Case]],
+    tell: Tell,
+    subjects: Sequence[str] = SUBJECTS,
+    **planting: int,
 ) -> Sweep:
     """Make the runs that are chosen from what clean runs ask, side by side, and judge them.
 
@@ -144,6 +149,7 @@ async def sweep(
         seed: of all chance.
         choose: the cases, given the clean run of each subject.
         tell: hears of each result.
+        subjects: what is run, see :mod:`tests.faults.rehearsal`.
         planting: how many bystanders, see :func:`prepare`.
     """
     found = Sweep(seed)
@@ -152,7 +158,7 @@ async def sweep(
     began = time.monotonic()
     try:
         async with Bench(plane) as bench:
-            known = await references(bench, seed)
+            known = await references(bench, seed, subjects)
             chosen = list(choose(known))
             found.requests = {subject: len(result.requests) for subject, result in known.items()}
             runs = [case.run(seed) for case in chosen]
