@@ -1,4 +1,4 @@
-"""A lane that looks and records nothing: for commands that make no bundle.
+"""A lane that looks and notices how the answers came: for commands that make no bundle.
 
 Its answers are not redacted: what is shown stays with whoever asked. It asks one thing at a time and never more often
 than it is told.
@@ -9,21 +9,19 @@ from __future__ import annotations
 import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-import anyio
-
-from aiconform.cluster.http import ClusterHttp, RawRequest
-from aiconform.engine.lane import Answer, Ask, Stream, TimeUp, audit_id
+from aiconform.engine.pace import Pace
+from aiconform.engine.unrecorded import UnrecordedLane
 from aiconform.errors import InternalError
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from aiconform.cluster.http import ClusterHttp
+    from aiconform.engine.lane import Answer, Ask, Stream
 
-PER_SECOND = 10
+PER_SECOND = 10.0
 """Requests in any second, at most."""
+_AT_ONCE = 1e9
 
 
 @dataclass
@@ -41,65 +39,32 @@ class Seen:
     fastest_s: float = float("inf")
 
 
-class PlainLane:
-    """See the module's text; see :class:`~aiconform.engine.lane.Lane` for its methods."""
+class PlainLane(UnrecordedLane):
+    """See the module's text; see :class:`~aiconform.engine.lane.Lane` for its methods.
 
-    def __init__(self, http: ClusterHttp, run: str, *, per_second: float | None = None) -> None:
-        self.name = "doctor"
-        self.run = run
+    Args:
+        http: to ask with.
+        run: a made-up id of a run, for the audit log.
+        per_second: requests in a second; 0: no limit.
+    """
+
+    def __init__(self, http: ClusterHttp, run: str, *, per_second: float = PER_SECOND) -> None:
+        super().__init__(http, run, "doctor", Pace(in_flight=1, per_second=per_second or _AT_ONCE, burst=1))
         self.seen = Seen()
-        self._http = http
-        self._start = time.monotonic()
-        self._next = 0.0
-        rate = PER_SECOND if per_second is None else per_second
-        self._apart = 1 / rate if rate else 0.0
-
-    @property
-    def now(self) -> float:
-        """Seconds since it began."""
-        return time.monotonic() - self._start
 
     async def exchange(self, ask: Ask) -> Answer:
         """Send a request, once its turn has come."""
-        await anyio.sleep(max(0.0, self._next - self.now))
-        self._next = max(self._next, self.now) + self._apart
-        number = self.seen.requests
         self.seen.requests += 1
-        headers = {"Accept": ask.accept, "Audit-ID": audit_id(self.run, self.name, number)}
-        if ask.body is not None:
-            headers["Content-Type"] = ask.content_type
-        before, wall = self.now, time.time()
-        raw = await self._http.send(RawRequest(ask.method, ask.path, ask.query, headers, ask.body))
-        if raw.status:
-            self.seen.fastest_s = min(self.seen.fastest_s, self.now - before)
-            self._notice(raw.headers.get("date", ""), wall, time.time())
-        retry = raw.headers.get("retry-after", "")
-        wait = float(retry) if retry.isdigit() else 0.0
-        return Answer(number, raw.status, raw.body, raw.headers.get("content-type", ""), raw.error, wait)
-
-    def _notice(self, date: str, before: float, after: float) -> None:
-        try:
-            server = parsedate_to_datetime(date)
-        except (ValueError, TypeError):
-            return
-        stamp = _seconds(server)
-        # the header is cut to whole seconds, and was written some time between the question and the answer
-        self.seen.skews_s.append((stamp - after, stamp + 1 - before))
+        self.heard = None
+        answer = await super().exchange(ask)
+        if self.heard is not None:
+            self.seen.fastest_s = min(self.seen.fastest_s, self.heard.took_s)
+            if self.heard.server is not None:
+                # the header is cut to whole seconds, and was written some time between the question and the answer
+                stamp, after = self.heard.server.timestamp(), time.time()
+                self.seen.skews_s.append((stamp - after, stamp + 1 - (after - self.heard.took_s)))
+        return answer
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:
         """Not for looking."""
         raise InternalError(f"a plain lane follows nothing: {ask.path}")
-
-    async def pause(self, seconds: float, *, limit: float, waiting_for: str) -> None:  # noqa: ARG002 - nothing is recorded
-        """Let time pass between two tries."""
-        left = limit - self.now
-        await anyio.sleep(max(0.0, min(seconds, left)))
-        if left <= seconds:
-            raise TimeUp
-
-    def write(self, payload: BaseModel) -> None:
-        """Nothing is recorded."""
-
-
-def _seconds(moment: datetime) -> float:
-    return moment.timestamp()

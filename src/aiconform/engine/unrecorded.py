@@ -1,9 +1,11 @@
-"""A lane that talks to a cluster and records nothing: for clean-up outside a run, which is evidence of nothing."""
+"""A lane that talks to a cluster and records nothing: for commands outside a run, which are evidence of nothing."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -15,21 +17,34 @@ from aiconform.engine.live import Clock, seconds_to_wait
 from aiconform.engine.pace import Pace
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class Heard:
+    """How an answer came.
+
+    Attributes:
+        took_s: seconds from the question to its end.
+        server: the API server's clock, if it told it.
+    """
+
+    took_s: float
+    server: datetime | None
 
 
 class UnrecordedLane:
     """See :class:`~aiconform.engine.lane.Lane`.
 
     Attributes:
-        server_time: the API server's clock as of its last answer; None before.
+        heard: how the last answer came; None before, and where none came.
+        server_time: the API server's clock as of the last answer that told it; None before.
     """
 
     def __init__(self, http: ClusterHttp, run: str, name: str = "cleanup", pace: Pace | None = None) -> None:
         self.name = name
         self.run = run
+        self.heard: Heard | None = None
         self.server_time: datetime | None = None
         self._http = http
         self._clock = Clock()
@@ -48,8 +63,11 @@ class UnrecordedLane:
         """See :class:`~aiconform.engine.lane.Lane`."""
         request = self._request(ask)
         async with self._pace.turn():
+            before = self._clock.seconds()
             raw = await self._http.send(request)
-        self._heard(raw.headers.get("date", ""))
+        if raw.status:
+            self.heard = Heard(self._clock.seconds() - before, _moment(raw.headers.get("date", "")))
+            self.server_time = self.heard.server or self.server_time
         wait = seconds_to_wait(raw.headers.get("retry-after", ""))
         return Answer(self._n, raw.status, raw.body, raw.headers.get("content-type", ""), raw.error, wait)
 
@@ -76,11 +94,12 @@ class UnrecordedLane:
             headers["Content-Type"] = ask.content_type
         return RawRequest(ask.method, ask.path, ask.query, headers, ask.body)
 
-    def _heard(self, date: str) -> None:
-        try:
-            self.server_time = parsedate_to_datetime(date)
-        except ValueError:
-            return
+
+def _moment(date: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(date)
+    except (ValueError, TypeError):
+        return None
 
 
 class _OpenStream:
