@@ -20,6 +20,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "robust_controller": ("probe", "ray"),
     "secure_accelerator_access": ("probe",),
     "virtualized_accelerator": ("probe",),
+    "workload_sandboxing": ("probe",),
 }
 """Roles by requirement; one that is not named may need any of them."""
 
