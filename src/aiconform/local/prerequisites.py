@@ -110,7 +110,10 @@ TO_BUILD = (
 )
 """What building the programs needs besides Go and a C compiler, which are fetched when missing."""
 
-TO_TEST = (Need("Chromium", "chromium", "the tests that open the page in a browser", _has_chromium),)
+TO_TEST = (
+    Need("Chromium", "chromium", "the tests that open the page in a browser", _has_chromium),
+    _program("strace", "strace", "the tests that look for credentials in what a run writes"),
+)
 """What only the tests need."""
 
 
