@@ -17,6 +17,7 @@ _POD = {
     "metadata": {"labels": _NEVER["matchLabels"]},
     "spec": {"containers": [{"name": "main", "image": "none.invalid/none:1"}], "restartPolicy": "Always"},
 }
+_NOWHERE = {**_POD, "spec": {**_POD["spec"], "nodeSelector": _NEVER["matchLabels"]}}
 _JOB_POD = {**_POD, "spec": {**_POD["spec"], "restartPolicy": "Never"}}
 _NOTHING = {"apiGroups": ["none.invalid"], "resources": ["nothing"]}
 _RULES = [{**_NOTHING, "verbs": ["get"]}]
@@ -60,7 +61,7 @@ NAMESPACED: dict[str, tuple[str, Obj]] = {
         "apis/apps/v1/{}/statefulsets",
         {"spec": {"replicas": 0, "selector": _NEVER, "template": _POD, "serviceName": "none"}},
     ),
-    "DaemonSet": ("apis/apps/v1/{}/daemonsets", {"spec": {"selector": _NEVER, "template": _POD}}),
+    "DaemonSet": ("apis/apps/v1/{}/daemonsets", {"spec": {"selector": _NEVER, "template": _NOWHERE}}),
     "ControllerRevision": ("apis/apps/v1/{}/controllerrevisions", {"revision": 1, "data": {}}),
     "Job": ("apis/batch/v1/{}/jobs", {"spec": {"suspend": True, "template": _JOB_POD}}),
     "CronJob": (

@@ -48,6 +48,7 @@ _QUICKER = {
         "--kube-api-qps=1000",
         "--kube-api-burst=2000",
         "--concurrent-namespace-syncs=20",
+        "--controllers=-node-lifecycle-controller",  # it would taint bystanding nodes
     ),
     "kube-scheduler": ("--secure-port=0",),
     "kube-apiserver": ("--audit-log-maxsize=100000",),

@@ -15,6 +15,8 @@ from tests.faults.checker import AuditLog, Key, State
 from tests.faults.plane import RUNNER, Plane
 from tests.faults.trial import Bench, Result, clean, tried
 
+from aiconform.local.api import ApiError
+
 Tell = Callable[[Result], None]
 SIDE_BY_SIDE = 16
 COPIES = 22
@@ -80,13 +82,18 @@ def prepare(plane: Plane, runs: Iterable[str], seed: int, *, copies: int = COPIE
 def _at_rest(plane: Plane, resources: Sequence[str]) -> dict[Key, State]:
     api = plane.api()
     deadline = time.monotonic() + _SETTLED_S
-    seen = checker.snapshot(api, resources)
+    seen: dict[Key, State] | None = None
     while True:
-        time.sleep(1)
-        again = checker.snapshot(api, resources)
-        if again == seen or time.monotonic() > deadline:
+        try:
+            again = checker.snapshot(api, resources)
+        except ApiError:
+            if time.monotonic() > deadline:
+                raise
+            again = None  # kinds that were just defined are not served at once
+        if again is not None and (again == seen or time.monotonic() > deadline):
             return again
         seen = again
+        time.sleep(1)
 
 
 def conclude(referee: Referee, sweep: Sweep) -> None:
