@@ -17,7 +17,7 @@ DRIVER = SimpleNamespace(name="gpu.example.com", devices=1)
 
 def facts(*versions: str, dra: tuple[Any, ...] = (DRIVER,)) -> Any:
     groups = frozenset(f"resource.k8s.io/{version}" for version in versions)
-    return SimpleNamespace(groups=groups, dra=dra, gaps=())
+    return SimpleNamespace(groups=groups, dra=dra, gaps=(), unknown=())
 
 
 @pytest.mark.parametrize(

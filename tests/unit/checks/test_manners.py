@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from aiconform.engine import kinds
-from aiconform.engine.guards import NETWORK_LABEL, NETWORK_NEEDED, NO_GUARD
+from aiconform.engine.guards import DEADLINE_S, NETWORK_LABEL, NETWORK_NEEDED, NO_GUARD, SPARE_S
 from aiconform.engine.ownership import CHECK_LABEL, MANAGED_BY, NONCE, RUN_LABEL, namespaces, nonce
 from aiconform.evidence.reader import Bundle, open_bundle
 
@@ -38,7 +38,12 @@ def _made(bundle: Bundle, lane: Any) -> Iterator[Obj]:
     asked: Obj | None = None
     for record in lane:
         if record.type == "request":
-            create = record.data["method"] == "POST" and record.data.get("body")
+            # access reviews are questions, which are not stored
+            create = (
+                record.data["method"] == "POST"
+                and record.data.get("body")
+                and "/apis/authorization" not in record.data["path"]
+            )
             asked = json.loads(bundle.blob(record.data["body"])) if create else None
         elif record.type == "response" and asked is not None and record.data["status"] == 201:
             yield asked
@@ -101,9 +106,12 @@ def test_everything_in_a_namespace_belongs_to_a_guard_with_a_deadline(bundle: Bu
     guards = {name(one): one["spec"] for one in found if one["metadata"]["name"].startswith("guard-")}
     assert guards
     unguarded = told_unguarded(bundle)
-    for spec in guards.values():
-        assert (spec["parallelism"], spec["ttlSecondsAfterFinished"]) == (0, 0)
-        assert 900 <= spec["activeDeadlineSeconds"] <= 2 * 3600
+    most = {check.requirement: sum(probe.timeout_s for probe in check.probes) for check in bundle.plan.checks}
+    for one in found:
+        if name(one) in guards:
+            assert (one["spec"]["parallelism"], one["spec"]["ttlSecondsAfterFinished"]) == (0, 0)
+            within = most[one["metadata"]["labels"][CHECK_LABEL]]
+            assert one["spec"]["activeDeadlineSeconds"] == max(DEADLINE_S, round(within) + SPARE_S)
     for manifest in found:
         if kinds.of(manifest).namespaced and not fence_or_guard(manifest):
             if not owners(manifest):
@@ -117,7 +125,10 @@ def test_every_pod_and_job_has_a_deadline_of_its_own(bundle: Bundle) -> None:
     seen = 0
     for manifest in made(bundle):
         if manifest["kind"] == "Pod":
-            assert 0 < manifest["spec"]["activeDeadlineSeconds"] <= 3600, name(manifest)
+            own = manifest["spec"]["activeDeadlineSeconds"]
+            assert 0 < own <= 2 * 3600, name(manifest)
+            if own > 3600:  # a cloud may take long to remove a node: its check's guard ends such a pod before
+                assert owners(manifest)[0].startswith("Job/guard-"), name(manifest)
         elif manifest["kind"] == "Job" and manifest["apiVersion"].startswith("batch/"):
             assert manifest["spec"]["activeDeadlineSeconds"] > 0, name(manifest)
             assert 0 <= manifest["spec"]["ttlSecondsAfterFinished"] <= 600, name(manifest)

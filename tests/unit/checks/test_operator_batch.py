@@ -44,7 +44,7 @@ def member(name: str, *, phase: str = "Running", uid: str = "", going: bool = Fa
         ([member("a"), member("b")], "met"),
         ([member("a")], "waiting"),
         ([], "waiting"),
-        ([member("a"), member("b", phase="Pending")], "waiting"),
+        ([member("a"), member("b", phase="Pending")], "blocked"),
         ([member("a"), member("b", phase="Failed")], "wrong"),
         ([member("a"), member("b"), member("c")], "wrong"),
         ([member("a"), member("b"), member("old")], "waiting"),

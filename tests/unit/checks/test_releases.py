@@ -24,6 +24,7 @@ def test_a_plan_for_a_release_has_all_that_it_asks(release: str) -> None:
         command=[],
         server_ca_sha256="",
         images={},
+        options={},
     )
     asked = {item.id: item.level for item in catalog.requirements(release)}
     assert {check.requirement: check.level for check in made.checks} == asked
