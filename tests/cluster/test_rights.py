@@ -18,6 +18,7 @@ from aiconform.local.images.table import IMAGES
 pytestmark = pytest.mark.cluster
 
 REQUIREMENTS = ("driver_runtime_management", "gpu_sharing")
+CLAIMS = {"resourceclaims", "resourceclaimtemplates", "resourceslices"}
 IMAGE = ("--image", f"probe={IMAGES['busybox'].reference}")
 
 
@@ -37,7 +38,10 @@ def test_the_role_is_enough_and_all_of_it_is_used(user: Least, tmp_path: Path) -
     used = user.used(since)
     assert used.requests > 50
     assert used.refused == set()
-    assert unused(user.granted, used, REQUIREMENTS) == ([], [])
+    idle, rare = unused(user.granted, used, REQUIREMENTS)
+    assert idle == []
+    # accelerators are asked for by their device plugin here, and nothing holds up the clean-up
+    assert {right.resource for right in rare} <= {"apiservices", "events", *CLAIMS}
     assert not any(right.resource.startswith("secrets") for right in used.rights)
 
 
@@ -85,8 +89,7 @@ def test_the_doctor_says_all_within_its_time(user: Least) -> None:
     found = json.loads(done.stdout)
     assert {one["state"] for one in found["requirements"]} == {"can run"}
     assert found["rights"]["missing"] == []
-    # claims are not his to read with these requirements
     assert {one["name"]: (one["total"], one["free"]) for one in found["devices"]} == {
         "nvidia.com/gpu": (6, 6),
-        "gpu.example.com": (4, None),
+        "gpu.example.com": (4, 4),
     }
