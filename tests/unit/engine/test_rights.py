@@ -174,7 +174,8 @@ RECORDED = sorted(name for name in ASKED if name in CHECKS)
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_no_check_asks_what_its_table_does_not_say(name: str) -> None:
-    said = {broad(right) for right in parse(*CHECKS[name].rights)}
+    # its guard is the engine's, and made in the check's own lanes
+    said = {broad(right) for right in parse(*CHECKS[name].rights, *GUARDS)}
     assert sorted(map(str, ASKED[name] - said)) == []
 
 
