@@ -279,7 +279,11 @@ class StandIn:
         parts = parts[2:] if parts[0] == "api" else parts[3:]
         namespace = parts[1] if parts[0] == "namespaces" and len(parts) > 1 else ""
         resource, *name = parts[2:] if namespace and len(parts) > 2 else parts
-        target = {"resource": resource, "namespace": namespace, "name": (name or [given["metadata"].get("name")])[0]}
+        target = {
+            "resource": resource,
+            "namespace": namespace,
+            "name": (name or [given.get("metadata", {}).get("name")])[0],
+        }
         event = {
             "verb": verb,
             "user": {"username": user},

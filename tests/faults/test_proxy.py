@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.faults import kinds, wire
 from tests.faults.kinds import KINDS, TRAP
@@ -261,10 +262,12 @@ def test_some_answers_never_come_to_an_end(tmp_path: Path, kind: str) -> None:
 
 def test_a_trickle_gives_a_byte_a_second(tmp_path: Path) -> None:
     async def body(there: Between) -> None:
-        assert there.http._client is not None
         got = b""
         try:
-            async with asyncio.timeout(2.5), there.http._client.stream("GET", "/things/one") as response:
+            async with (
+                asyncio.timeout(2.5),
+                there.http._answered(RawRequest("GET", "/things/one"), httpx2.Timeout(30)) as (response, _),
+            ):
                 async for part in response.aiter_raw():
                     got += part
         except TimeoutError:

@@ -10,12 +10,12 @@ from tests.support.runs import CLUSTER
 from aiconform.evidence.documents import ClusterFacts, Plan
 
 
-def test_the_plan_names_the_way_to_ask_only_where_it_is_not_the_usual() -> None:
+def test_the_plan_names_what_was_told_only_where_something_was() -> None:
     usual = make_plan()
-    assert "allocation" not in json.loads(usual.model_dump_json())
-    other = usual.model_copy(update={"allocation": "dra"})
-    assert json.loads(other.model_dump_json())["allocation"] == "dra"
-    assert Plan.model_validate_json(usual.model_dump_json()).allocation == "auto"
+    assert "options" not in json.loads(usual.model_dump_json())
+    other = usual.model_copy(update={"options": {"allocation": "dra"}})
+    assert json.loads(other.model_dump_json())["options"] == {"allocation": "dra"}
+    assert Plan.model_validate_json(usual.model_dump_json()).options == {}
 
 
 def test_what_is_known_of_a_cluster_keeps_its_form_where_nothing_was_added() -> None:

@@ -6,6 +6,7 @@ ready. What one add-on comes to costs nobody but the requirements that need it.
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import os
@@ -15,8 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from anyio import to_thread
 
 from aiconform.errors import AiconformError, LocalClusterError
 from aiconform.local.addons import installation
@@ -104,7 +103,8 @@ class Arrivals:
     async def arrived(self, requirement: str) -> str:
         """Wait until all that a requirement needs is there; why it will not come, or nothing."""
         ends = [coming.ready for coming in self._of(requirement)]
-        found = [await to_thread.run_sync(end.result, abandon_on_cancel=True) for end in ends]
+        # not in a thread: one that waits for what never comes would keep the program from ending
+        found = [await asyncio.shield(asyncio.wrap_future(end)) for end in ends]
         return "; ".join(why for why in found if why)
 
     def state(self, requirement: str) -> str:
