@@ -4,6 +4,7 @@
 #   make trust   every answer of the recorded runs replaced by something wrong: none may leave a pass
 #   make mutants a cluster broken in every way we know: every probe must notice (an hour or two)
 #   make faults  every kind of fault at every request of a run, and signals at every write, on a real API server
+#   make rights  every check as somebody who may do no more than it says it needs: granted is used, by the audit log
 #   make soak    every check alone, twice, and all in shuffled orders: always the same verdicts
 #   make bench   figures beside their targets
 #   make lint    linters alone
@@ -14,7 +15,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test trust mutants faults soak bench lint setup clean
+.PHONY: demo test trust mutants faults rights soak bench lint setup clean
 
 demo: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install
@@ -34,6 +35,10 @@ mutants: $(STAMP)
 faults: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install
 	@$(PY) tools/faults.py $(FAULTS)
+
+rights: $(STAMP)
+	@$(PY) -m aiconform.local.prerequisites --install
+	@$(PY) tools/rights.py $(RIGHTS)
 
 soak: $(STAMP)
 	@$(PY) -m aiconform.local.prerequisites --install
