@@ -1,4 +1,4 @@
-"""How tests are spread over processes: each where there is room, those on a live cluster all in one."""
+"""How tests are spread over processes: each where there is room, those on a live cluster in two."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ settings.load_profile("untimed")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Clusters are big, so one process runs every test that needs one, and they share it.
+    """Clusters are big, so one process runs the tests that need one, and they share it.
+
+    Those of our manners mostly wait for the cluster, for minutes: they have a second one.
 
     xdist's own marks (``loadgroup``) have no effect with pytest 9.2: they are written to an attribute that is not read.
     """
@@ -21,6 +23,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Spread(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith("tests/cluster/test_manners.py"):
+                return "manners"
             return "cluster" if nodeid.startswith("tests/cluster/") else nodeid
 
     return Spread(config, log)

@@ -99,18 +99,18 @@ def only(bundle: Bundle) -> CheckVerdict:
 
 
 def test_isolation_is_proven_on_claimed_devices(with_nodes: Cluster, tmp_path: Path) -> None:
-    bundle = run(with_nodes, tmp_path, "secure_accelerator_access", allocation="dra")
+    bundle = run(with_nodes, tmp_path, "secure_accelerator_access", options={"allocation": "dra"})
     assert {probe.id: probe.outcome for probe in only(bundle).probes} == dict.fromkeys(
         ("granted", "not_granted", "sibling", "another", "over_request", "released"), "passed"
     ), only(bundle)
-    assert bundle.plan.allocation == "dra"
+    assert bundle.plan.options == {"allocation": "dra"}
     assert bundle.verdicts.cluster.asked_for == "Kubernetes claimed device by DRA (gpu.example.com); allocation dra"
     assert "2 nvidia.com/gpu on gpu-0: --allocation dra" in bundle.verdicts.cluster.left_alone
     assert bundle.verdicts.left_behind == []
 
 
 def test_a_driver_is_compared_with_what_dra_advertises_of_it(with_nodes: Cluster, tmp_path: Path) -> None:
-    check = only(run(with_nodes, tmp_path, "driver_runtime_management", allocation="dra"))
+    check = only(run(with_nodes, tmp_path, "driver_runtime_management", options={"allocation": "dra"}))
     seen = [o for probe in check.probes for o in probe.observations]
     compared = next(o for o in seen if "as DRA attribute driverVersion" in o.expected)
     assert (compared.outcome, compared.figures) == ("passed", {"advertised": "1.0.0", "installed": "1.0.0"})
@@ -120,6 +120,6 @@ def test_a_driver_is_compared_with_what_dra_advertises_of_it(with_nodes: Cluster
 
 def test_a_fence_with_a_hole_is_found_by_claims_too(with_nodes: Cluster, tmp_path: Path) -> None:
     hole = 'if pod.startswith("intruder"): allow(spec, device("/dev/nvidia0")["major"])'
-    check = only(run(with_nodes, tmp_path, "secure_accelerator_access", holes=(hole,), allocation="dra"))
+    check = only(run(with_nodes, tmp_path, "secure_accelerator_access", holes=(hole,), options={"allocation": "dra"}))
     assert check.outcome == "failed"
     assert "cannot be opened by mknod" in check.reason

@@ -91,6 +91,7 @@ def test_a_good_cluster_earns_what_can_be_run(good: tuple[int, Path]) -> None:
         "secure_accelerator_access": "passed",
         "virtualized_accelerator": "n/a",
         "accelerator_metrics": "undecided",  # an exporter that is not known may be there all the same
+        "ai_service_metrics": "undecided",  # and so may a Prometheus
     }
     assert verdicts.simulated
     assert len(outcomes) == 12
