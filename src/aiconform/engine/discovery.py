@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from aiconform.engine.lane import Lane
 
 Answered = TypeVar("Answered")
-PAGE = 500
-"""Nodes in one answer."""
 # what of a node is never looked at, and is most of its size: of a large cluster all nodes are held at once
 _NEVER = frozenset({"images", "volumesAttached", "volumesInUse"})
 _PROMETHEUS_APPS = ("kube-prometheus-stack-prometheus", "prometheus", "prometheus-server")
@@ -37,11 +35,11 @@ async def discover(lane: Lane, options: Mapping[str, str]) -> Facts:
     """
     api = Api(lane)
     version = await api.get("/version")
-    nodes = await every(api, kinds.NODE, size=PAGE, without=_NEVER)
+    nodes = await every(api, kinds.NODE, without=_NEVER)
     system = await api.read(kinds.NAMESPACE, "kube-system")
     groups = await api.get("/apis")
     gaps: list[str] = []
-    await _optional("the table of nodes", gaps, lambda: api.table(kinds.NODE, first=PAGE))
+    await _optional("the table of nodes", gaps, lambda: api.table(kinds.NODE))
     served = {group.get("name") for group in groups.get("groups", []) if isinstance(group, dict)}
     dra = "resource.k8s.io" in served
     runtime_classes = await _list(api, kinds.RUNTIME_CLASS, gaps)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from aiconform.engine import kinds
-from aiconform.engine.api import Api, Obj
+from aiconform.engine.api import PAGE, Api, Obj
 from aiconform.engine.diagnosis import Devices, Finding
 from aiconform.engine.ownership import RUN_LABEL
 from aiconform.engine.paging import pages
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 CLOCK_S: Final = 5.0
 """Seconds between two clocks that make tokens and certificates of one invalid for the other, at the earliest."""
-PAGE: Final = 500
 FEW_NODES: Final = 10
 """So many nodes are asked for their pods one by one; with more, all pods are read."""
 COUNTING_S: Final = 15.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from aiconform.catalog import accelerators as vendors
@@ -69,10 +70,11 @@ def _term(term: Obj, node: Obj) -> bool:
     fields = {"metadata.name": name(node)}
     rules += [(rule, fields.get(str(rule.get("key")))) for rule in term.get("matchFields") or []]
     # a term without requirements takes no node
-    return bool(rules) and all(_holds(rule, value) for rule, value in rules)
+    return bool(rules) and all(holds(rule, value) for rule, value in rules)
 
 
-def _holds(rule: Obj, value: str | None) -> bool:
+def holds(rule: Mapping[str, Any], value: str | None) -> bool:
+    """Whether a requirement of a selector takes a label's value; None where there is no such label (Kubernetes API)."""
     values = [str(item) for item in rule.get("values") or []]
     match rule.get("operator"):
         case "In":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
-from aiconform.engine.api import Api, Obj, selectors
+from aiconform.engine.api import PAGE, Api, Obj, selectors
 from aiconform.engine.undecidable import RefusedError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _STALE: Final = 3
 _GONE: Final = 410
 
 
-async def pages(api: Api, kind: Kind, *, size: int, fields: str = "") -> AsyncIterator[Objects]:
+async def pages(api: Api, kind: Kind, *, size: int = PAGE, fields: str = "") -> AsyncIterator[Objects]:
     """The objects of a kind of all namespaces, so many at a time, each held against what was asked.
 
     Raises:
@@ -30,7 +30,7 @@ async def pages(api: Api, kind: Kind, *, size: int, fields: str = "") -> AsyncIt
             return
 
 
-async def every(api: Api, kind: Kind, *, size: int, without: frozenset[str] = frozenset()) -> Objects:
+async def every(api: Api, kind: Kind, *, size: int = PAGE, without: frozenset[str] = frozenset()) -> Objects:
     """All objects of a kind, without these fields of their status; begun anew where the list went stale (410).
 
     Raises:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aiconform.engine.nodeviews import holds
+
 Obj = Mapping[str, Any]
 
 
@@ -12,7 +14,7 @@ def matches(selector: Obj, labels: Mapping[str, str]) -> bool:
     """Whether the labels match; an empty selector matches everything."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_holds(rule, labels) for rule in selector.get("matchExpressions") or ())
+    return all(holds(rule, labels.get(rule["key"])) for rule in selector.get("matchExpressions") or ())
 
 
 def satisfying(selector: Obj) -> dict[str, str] | None:
@@ -24,17 +26,3 @@ def satisfying(selector: Obj) -> dict[str, str] | None:
         elif rule["operator"] == "Exists":
             labels.setdefault(rule["key"], "aiconform")
     return labels if matches(selector, labels) else None
-
-
-def _holds(rule: Obj, labels: Mapping[str, str]) -> bool:
-    value, values = labels.get(rule["key"]), rule.get("values") or ()
-    match rule["operator"]:
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-    return False
