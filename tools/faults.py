@@ -3,8 +3,9 @@
 
 Usage: faults.py [--seed N] [--sample N] [--mixes N] [--kind KIND]... [--case KIND@REQUEST]... [--log FILE]
 
-Without --sample and --case: every kind of fault at every request, every signal at every write. Exit code 1 if anything
-is left, touched, falsely passed or written outside of a run, if a traceback is shown, or a limit is overrun.
+Without --sample and --case: every kind of fault at every request, and signals, a full disk and a screen that is gone at
+every write. Exit code 1 if anything is left, touched, falsely passed or written outside of a run, if a traceback is
+shown, or a limit is overrun.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP))
 
 from tests.faults import cases, sweep  # noqa: E402
+from tests.faults.bench import Result  # noqa: E402
 from tests.faults.plane import Plane  # noqa: E402
-from tests.faults.trial import Result  # noqa: E402
 
 TOLD = frozenset({"false-failure"})
 """Sorts of problem that are counted and told, but allowed: the verdict is not a pass and says why."""

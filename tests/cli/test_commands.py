@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -321,3 +322,23 @@ def test_error_snapshots_follow_the_form() -> None:
         assert re.match(r"error: [^A-Z]", err), path.name
         assert not err.splitlines()[0].endswith("."), path.name
         assert "\nhint: " in err, path.name
+
+
+def without_a_reader(descriptor: int, *args: str) -> tuple[int, bytes]:
+    """Exit code of a command whose standard output (1) or standard error (2) nobody reads; what came on the other."""
+    theirs, its = os.pipe()
+    os.close(theirs)
+    streams = {1: {"stdout": its, "stderr": subprocess.PIPE}, 2: {"stdout": subprocess.PIPE, "stderr": its}}
+    try:
+        done = subprocess.run([sys.executable, "-m", "aiconform", *args], **streams[descriptor], check=False)  # type: ignore[call-overload]
+    finally:
+        os.close(its)
+    return done.returncode, done.stderr if descriptor == 1 else done.stdout
+
+
+def test_output_that_nobody_reads_ends_a_command_as_it_ends_others() -> None:
+    assert without_a_reader(1, "catalog", "--release", "1.35") == (exits.NOBODY_READS, b"")
+
+
+def test_nobody_at_the_screen_changes_no_exit_code() -> None:
+    assert without_a_reader(2, "catalog", "--release", "0.1") == (exits.USAGE, b"")

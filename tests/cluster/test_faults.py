@@ -7,28 +7,28 @@ from collections.abc import Sequence
 
 import pytest
 from tests.faults import sweep
+from tests.faults.bench import Result
 from tests.faults.cases import OUTAGES, Case
 from tests.faults.plane import Plane
-from tests.faults.trial import Result
 
 pytestmark = pytest.mark.cluster
 
 SEED = 5
-FAULTS, SIGNALS = 30, 4
+FAULTS, STRIKES = 30, 4
 SLOW = frozenset({"blackhole", "stall", "trickle"})
 """Kinds that are noticed by a time limit alone; a sample of seconds leaves them to ``make faults``."""
 
 
 def chosen(known: dict[str, Result]) -> Sequence[Case]:
     every = [case for case in sweep.sample(known, 10_000, SEED) if case.kind not in SLOW | {"mix", *OUTAGES}]
-    faults = [case for case in every if case.signal is None][:FAULTS]
-    return faults + [case for case in every if case.signal is not None][:SIGNALS]
+    faults = [case for case in every if case.strike is None][:FAULTS]
+    return faults + [case for case in every if case.strike is not None][:STRIKES]
 
 
 def test_a_sample_of_faults_leaves_nothing_and_lies_nowhere() -> None:
     with Plane() as plane:
         found = asyncio.run(sweep.sweep(plane, SEED, chosen, lambda _: None, copies=1, others=2))
-    assert len(found.results) == FAULTS + SIGNALS
+    assert len(found.results) == FAULTS + STRIKES
     assert sum(result.struck > 0 for result in found.results) > 0.8 * len(found.results)
     assert found.writes > 100, "the audit log has what the runs did"
     assert found.bystanders > 60

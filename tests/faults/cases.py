@@ -33,10 +33,10 @@ class Case:
         return f"{'' if self.subject == 'good' else self.subject + ':'}{self.kind}@{self.number}"
 
     @property
-    def signal(self) -> tuple[str, str] | None:
-        """Name of the signals and when they come, where this is a case of signals."""
+    def strike(self) -> tuple[str, str] | None:
+        """What befalls the run on its own machine and when, where this is such a case."""
         name, _, when = self.kind.rpartition("-")
-        return (name, when) if when in strikes.WHEN and name in strikes.SIGNALS else None
+        return (name, when) if when in strikes.WHEN and name in strikes.NAMES else None
 
     def rng(self, seed: int) -> random.Random:
         """Chance, the same every time."""
@@ -68,15 +68,15 @@ def parse(text: str) -> Case:
     if found is None:
         raise ValueError(f"{text!r} is no case: KIND@REQUEST, such as 500@12, bad:html@3, kill-after@20 or mix@7")
     case = Case(found[2], int(found[3]), found[1] or "good")
-    if case.kind not in KINDS and case.kind not in (MIX, *OUTAGES) and case.signal is None:
-        known = ", ".join([*KINDS, MIX, *OUTAGES, *signal_kinds()])
+    if case.kind not in KINDS and case.kind not in (MIX, *OUTAGES) and case.strike is None:
+        known = ", ".join([*KINDS, MIX, *OUTAGES, *strike_kinds()])
         raise ValueError(f"{case.kind!r} is no kind of fault; there are {known}")
     return case
 
 
-def signal_kinds() -> list[str]:
-    """Every signal at every moment, as kinds."""
-    return [f"{name}-{when}" for name in strikes.SIGNALS for when in strikes.WHEN]
+def strike_kinds() -> list[str]:
+    """Everything that befalls a run on its own machine at every moment, as kinds."""
+    return [f"{name}-{when}" for name in strikes.NAMES for when in strikes.WHEN]
 
 
 def faults(requests: int, subject: str = "good") -> Iterator[Case]:
@@ -93,8 +93,9 @@ def outages(requests: int, every: int) -> Iterator[Case]:
             yield Case(kind, number)
 
 
-def signals(writes: Sequence[int]) -> Iterator[Case]:
-    """Every signal at every write of a run, at both moments."""
-    for kind in signal_kinds():
-        for number in writes:
-            yield Case(kind, number)
+def struck(writes: Sequence[int], creations: Sequence[int]) -> Iterator[Case]:
+    """Every signal, a full disk and a screen that is gone, at every write of a run, at every moment."""
+    for name in strikes.NAMES:
+        for when in strikes.WHEN:
+            for number in creations if when == strikes.JOURNAL else writes:
+                yield Case(f"{name}-{when}", number)

@@ -52,6 +52,12 @@ class Request:
         return self.method in WRITES
 
     @property
+    def creates(self) -> bool:
+        """Whether something is stored by it that was not there: no review, no dry run."""
+        stores = "dryRun=" not in self.target and not self.path.startswith("/apis/authorization.k8s.io/")
+        return self.method == "POST" and stores
+
+    @property
     def streams(self) -> bool:
         """Whether the answer comes in lines and has no end of its own: a watch, or a followed log."""
         query = parse_qs(urlsplit(self.target).query)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.faults import cases, checker, decoys
+from tests.faults.bench import Bench, Result
 from tests.faults.cases import SUBJECTS, Case
 from tests.faults.checker import AuditLog, Key, State
 from tests.faults.plane import RUNNER, Plane
-from tests.faults.trial import Bench, Result, clean, tried
+from tests.faults.trial import clean, tried
 
 from aiconform.local.api import ApiError
 
@@ -206,9 +207,9 @@ async def _all(
 
 
 def everything(known: dict[str, Result], mixes: int) -> list[Case]:
-    """Every fault at every request of both subjects, every signal at every write, mixes, and outages."""
+    """Every fault at every request of both subjects, every strike at every write, mixes, and outages."""
     found = [case for subject in SUBJECTS for case in cases.faults(len(known[subject].requests), subject)]
-    found += cases.signals(known["good"].writes)
+    found += cases.struck(known["good"].writes, known["good"].creations)
     found += [Case(cases.MIX, number) for number in range(mixes)]
     return found + list(cases.outages(len(known["good"].requests), OUTAGE_EVERY))
 
@@ -227,11 +228,12 @@ def sample(known: dict[str, Result], size: int, seed: int, kinds: Iterable[str] 
 def table(found: Sweep) -> list[str]:
     """The figures, and every problem with what repeats it."""
     results = found.results
-    signalled = [result for result in results if cases.parse(result.case).signal]
+    on_its_machine = [result for result in results if cases.parse(result.case).strike]
+    faulty = len(results) - len(on_its_machine)
     worst = max(results, key=lambda result: result.wall_s, default=None)
     swept = {result.swept for result in results if result.swept}
     rows = {
-        "runs": f"{len(results)} ({len(results) - len(signalled)} with faults, {len(signalled)} with signals)",
+        "runs": f"{len(results)} ({faulty} with faults, {len(on_its_machine)} struck on their own machine)",
         "kinds": str(len({cases.parse(result.case).kind for result in results})),
         "requests of a clean run": ", ".join(f"{name} {count}" for name, count in found.requests.items()),
         "struck": str(sum(result.struck > 0 for result in results)),

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import pytest
 from tests.faults import cases, strikes, sweep
+from tests.faults.bench import Result
 from tests.faults.cases import Case, parse
 from tests.faults.kinds import KINDS
-from tests.faults.trial import Result
 
 KNOWN = {
-    "good": Result("clean@0", "r", requests=["GET /"] * 60, writes=[5, 9]),
-    "bad": Result("bad:clean@0", "r", requests=["GET /"] * 40, writes=[5]),
+    "good": Result("clean@0", "r", requests=["GET /"] * 60, writes=[5, 9], creations=[9]),
+    "bad": Result("bad:clean@0", "r", requests=["GET /"] * 40, writes=[5], creations=[]),
 }
 
 
 @pytest.mark.parametrize(
-    "text", ["500@12", "bad:html@3", "kill-after@20", "int-int-before@0", "mix@7", "409-own@1", "etcd-paused@6"]
+    "text",
+    [
+        *("500@12", "bad:html@3", "409-own@1", "mix@7", "etcd-paused@6"),
+        *("kill-after@20", "int-int-before@0", "disk-full-journal@4", "screen-gone-before@8"),
+    ],
 )
 def test_a_name_is_read_as_it_is_written(text: str) -> None:
     assert str(parse(text)) == text
@@ -28,13 +32,13 @@ def test_other_names_are_refused(text: str) -> None:
 
 
 def test_signals_are_told_from_faults() -> None:
-    assert parse("int-int-after@3").signal == ("int-int", "after")
-    assert parse("429-after@3").signal is None
+    assert parse("int-int-after@3").strike == ("int-int", "after")
+    assert parse("429-after@3").strike is None
 
 
 def test_everything_is_every_kind_at_every_request_and_every_signal_at_every_write() -> None:
     found = sweep.everything(KNOWN, mixes=10)
-    assert len(found) == 24 * (60 + 40) + len(strikes.SIGNALS) * 2 * 2 + 10 + 2 * 5
+    assert len(found) == 24 * (60 + 40) + len(strikes.NAMES) * (2 * 2 + 1) + 10 + 2 * 5
     assert len(set(found)) == len(found)
     assert all(parse(str(case)) == case for case in found)
 

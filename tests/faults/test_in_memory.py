@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from tests.faults import sweep, trial
+from tests.faults import struck, sweep, trial
+from tests.faults.bench import Bench, Result
 from tests.faults.cases import Case, parse
 from tests.faults.kinds import KINDS
 from tests.faults.stand_in import StandIn
 from tests.faults.sweep import Sweep
-from tests.faults.trial import Bench, Result
 
 SEED = 11
 
@@ -41,7 +41,7 @@ def test_runs_with_faults_are_made_and_counted() -> None:
 def test_a_signal_ends_a_run_that_cleans_up() -> None:
     found = swept("int-after@36")
     assert found.problems == []
-    assert found.results[0].code == trial.INTERRUPTED
+    assert found.results[0].code == struck.INTERRUPTED
 
 
 def test_a_killed_run_leaves_its_root_and_a_clean_up_takes_it() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx2
 import pytest
 from tests.faults import kinds, wire
+from tests.faults.bench import TOKEN
 from tests.faults.kinds import KINDS, TRAP
 from tests.faults.proxy import Fault, Proxy, Upstream
-from tests.faults.trial import TOKEN
 
 from aiconform.cluster.connection import connect
 from aiconform.cluster.http import ClusterHttp, RawAnswer, RawRequest

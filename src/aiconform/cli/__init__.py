@@ -13,6 +13,7 @@ import click
 
 from aiconform import __version__
 from aiconform.cli import exit as exits
+from aiconform.cli import streams
 
 COMMANDS = {
     "run": "Run the checklist against a cluster and seal the evidence.",
@@ -72,7 +73,9 @@ def main(argv: list[str] | None = None) -> None:
         result: Any = cli.main(args, prog_name="aiconform", standalone_mode=False, auto_envvar_prefix="AICONFORM")
         return result if isinstance(result, int) else None
 
-    sys.exit(exits.guarded(work, verbose=verbose))
+    with streams.watched(exits.NOBODY_READS):
+        code = exits.guarded(work, verbose=verbose)
+    sys.exit(code)
 
 
 def _without_verbose(args: list[str]) -> tuple[list[str], bool]:

@@ -2,7 +2,7 @@
 
 0 every MUST passed or is justified n/a; 1 a MUST failed, or a bundle does not hold; 2 usage; 3 none failed, one
 undecided or not run; 4 cluster unreachable or preflight refused; 5 a clean-up left something; 70 our bug; 130
-interrupted, after clean-up and sealing.
+interrupted, after clean-up and sealing; 141 whoever read standard output has gone.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ UNREACHABLE = 4
 LEFT = 5
 BUG = 70
 INTERRUPTED = 130
+NOBODY_READS = 141
 
 
 def guarded(work: Callable[[], int | None], *, verbose: bool) -> int:
@@ -35,10 +36,6 @@ def guarded(work: Callable[[], int | None], *, verbose: bool) -> int:
         return work() or OK
     except click.exceptions.Exit as left:
         return left.exit_code
-    except BrokenPipeError:
-        # whoever read our output has gone; the interpreter must not try to flush to it again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return FAILED
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED

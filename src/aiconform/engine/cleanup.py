@@ -33,14 +33,14 @@ async def remove(lane: Lane, handles: Sequence[Handle], emit: Emit, *, within_s:
     limit = lane.now + within_s
     removed: list[str] = []
     left: list[str] = []
-    refused: list[tuple[Handle, str]] = []
+    refused: list[Handle] = []
     pending: list[Handle] = []
     for handle in reversed(handles):
         try:
             await api.delete(handle)
             pending.append(handle)
-        except UndecidableError as problem:
-            refused.append((handle, problem.cause))
+        except UndecidableError:
+            refused.append(handle)
     soon = min(limit, lane.now + EXPLAINED_AFTER_S)
     for number, handle in enumerate(pending):
         emit(CleaningUp(len(removed), [str(waiting) for waiting in pending[number:]]))
@@ -54,14 +54,25 @@ async def remove(lane: Lane, handles: Sequence[Handle], emit: Emit, *, within_s:
             left.append(f"{handle} ({'; '.join(held)})")
         else:
             removed.append(str(handle))
-    for handle, cause in refused:
-        # an answer that was lost may have been a yes
-        if await _is_gone(api, handle):
-            removed.append(str(handle))
+    for handle in refused:
+        # an answer that was lost may have been a yes, and one that makes no sense is seldom given twice
+        why_not = "" if await _is_gone(api, handle) else await _once_more(api, handle)
+        if why_not:
+            left.append(f"{handle} ({why_not})")
         else:
-            left.append(f"{handle} ({cause})")
+            removed.append(str(handle))
     emit(CleaningUp(len(removed), []))
     return CleanupData(removed=removed, left=left)
+
+
+async def _once_more(api: Api, handle: Handle) -> str:
+    """Delete an object whose deletion was refused; returns what keeps it, if anything does."""
+    try:
+        await api.delete(handle)
+    except UndecidableError as problem:
+        return problem.cause
+    why_not = await _gone(api, handle, api.lane.now + EXPLAINED_AFTER_S)
+    return "; ".join(await _held_by(api, handle, why_not)) if why_not else ""
 
 
 async def _is_gone(api: Api, handle: Handle) -> bool:

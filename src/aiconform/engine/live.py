@@ -117,7 +117,7 @@ class LiveLane:
 
     def _journalled(self, ask: Ask) -> dict[str, Any]:
         """Write down what is about to be created, if anything is."""
-        if self._wire.journal is None or ask.method != "POST" or not ask.body:
+        if self._wire.journal is None or ask.method != "POST" or not ask.body or not _stores(ask):
             return {}
         manifest: dict[str, Any] = json.loads(ask.body)
         self._wire.journal.creating(manifest)
@@ -254,6 +254,11 @@ class LiveStream:
         self._lane.record_piece(body, end)
         self.ended = bool(end)
         return Piece(body, end)
+
+
+def _stores(ask: Ask) -> bool:
+    """Whether a POST leaves something on the cluster: an access review or a dry run does not."""
+    return not ask.path.startswith("/apis/authorization.k8s.io/") and "dryRun" not in dict(ask.query)
 
 
 def seconds_to_wait(text: str) -> float:

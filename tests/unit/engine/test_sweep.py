@@ -234,6 +234,22 @@ def test_a_delete_whose_answers_are_all_lost_is_seen_to_have_worked() -> None:
     assert (result.left, api.objects) == ([], {})
 
 
+@pytest.mark.parametrize("status", [401, 403, 410])
+def test_a_delete_that_is_refused_for_a_moment_is_asked_for_again(status: int) -> None:
+    api = cluster(root())
+    (left,) = found(api)
+    api.refused = {"DELETE": RawAnswer(status, {}, b"{}")}
+
+    def relent(request: RawRequest, answer: RawAnswer) -> RawAnswer:
+        if request.method == "GET":
+            api.refused = {}
+        return answer
+
+    api.wrong = relent
+    result = removed(api, left)
+    assert (result.left, api.objects) == ([], {})
+
+
 def test_a_pod_whose_node_is_silent_is_named() -> None:
     api = cluster(root(), pod("lost", namespace=f"aiconform-{RUN}"))
     api.stuck = {f"{ROOT}/pods/lost"}
