@@ -35,7 +35,7 @@ async def tried(bench: Bench, case: Case, seed: int, reference: Result) -> Resul
         where = ["--kubeconfig", str(bench.kubeconfig(place, proxy.port)), "--output", str(disk / "run")]
         environment = {"FAULTS_RUN": result.run}
         if when == strikes.JOURNAL:
-            environment["FAULTS_STOP"] = str(reference.creations.index(case.number))
+            environment["FAULTS_STOP"] = str(sum(number < case.number for number in reference.creations))
         await victim.start(["run", rehearsal.GOOD.requirement, *where], environment)
         limit = budget_s(case.subject) * 1.1
         struck_at = began

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from unittest import mock
 
+import anyio
 from tests.faults import cases, checker, decoys
 from tests.faults.bench import Bench, Result
 from tests.faults.cases import SUBJECTS, Case
@@ -20,6 +24,8 @@ from aiconform.local.api import ApiError
 
 Tell = Callable[[Result], None]
 SIDE_BY_SIDE = 16
+PROCESSES = 2 * (os.cpu_count() or 1)
+"""Runs in processes of their own at a time: how soon they end is measured."""
 COPIES = 22
 """Bystanders of each kind: with 41 kinds and the decoys, more than a thousand objects."""
 OTHERS = 12
@@ -125,6 +131,28 @@ class _Complaints(logging.Handler):
         self.texts.append(self.format(record))
 
 
+@contextmanager
+def _host() -> Iterator[list[str]]:
+    """Let one process host many runs: what asyncio complains of is kept, and no run takes the signals for itself."""
+
+    @contextmanager
+    def no_signals(*_: object) -> Iterator[AsyncIterator[object]]:
+        yield _never()
+
+    complaints = _Complaints()
+    logging.getLogger("asyncio").addHandler(complaints)
+    try:
+        with mock.patch.object(anyio, "open_signal_receiver", no_signals):
+            yield complaints.texts
+    finally:
+        logging.getLogger("asyncio").removeHandler(complaints)
+
+
+async def _never() -> AsyncIterator[object]:
+    await asyncio.Event().wait()
+    yield
+
+
 async def references(bench: Bench, seed: int, subjects: Iterable[str] = SUBJECTS) -> dict[str, Result]:
     """A clean run of each subject.
 
@@ -161,10 +189,8 @@ async def sweep(
         planting: how many bystanders, see :func:`prepare`.
     """
     found = Sweep(seed)
-    complaints = _Complaints()
-    logging.getLogger("asyncio").addHandler(complaints)
     began = time.monotonic()
-    try:
+    with _host() as complaints:
         async with Bench(plane) as bench:
             known = await references(bench, seed, subjects)
             chosen = list(choose(known))
@@ -173,9 +199,7 @@ async def sweep(
             referee = await asyncio.to_thread(prepare, plane, runs, seed, **planting)
             await _all(bench, chosen, seed, known, lambda result: _take(found, result, tell))
             await asyncio.to_thread(conclude, referee, found)
-    finally:
-        logging.getLogger("asyncio").removeHandler(complaints)
-    found.problems += [("", f"traceback: {text}") for text in complaints.texts]
+    found.problems += [("", f"traceback: {text}") for text in complaints]
     found.seconds = time.monotonic() - began
     return found
 
@@ -189,18 +213,20 @@ def _take(found: Sweep, result: Result, tell: Tell) -> None:
 async def _all(
     bench: Bench, chosen: Sequence[Case], seed: int, known: dict[str, Result], take: Callable[[Result], None]
 ) -> None:
-    waiting = iter([case for case in chosen if case.kind not in cases.OUTAGES])
+    """Those with faults beside each other, then those in processes of their own, then outages one by one."""
+    alone = [case for case in chosen if case.kind in cases.OUTAGES]
+    struck = [case for case in chosen if case.strike is not None]
+    faulty = [case for case in chosen if case.strike is None and case.kind not in cases.OUTAGES]
+    for group, workers in ((faulty, SIDE_BY_SIDE), (struck, PROCESSES), (alone, 1)):
+        waiting = iter(group)
 
-    async def worker() -> None:
-        for case in waiting:
-            take(await tried(bench, case, seed, known[case.subject]))
+        async def worker(waiting: Iterator[Case] = waiting) -> None:
+            for case in waiting:
+                take(await tried(bench, case, seed, known[case.subject]))
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(SIDE_BY_SIDE, len(chosen))):
-            group.create_task(worker())
-    for case in chosen:
-        if case.kind in cases.OUTAGES:
-            take(await tried(bench, case, seed, known[case.subject]))
+        async with asyncio.TaskGroup() as workers_at_it:
+            for _ in range(min(workers, len(group))):
+                workers_at_it.create_task(worker())
 
 
 # -- which cases -------------------------------------------------------------------------------------------------------

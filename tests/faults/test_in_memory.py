@@ -44,6 +44,13 @@ def test_a_signal_ends_a_run_that_cleans_up() -> None:
     assert found.results[0].code == struck.INTERRUPTED
 
 
+def test_a_run_goes_on_without_a_screen_and_is_struck_before_its_journal_knows() -> None:
+    found = swept("screen-gone-after@36", "term-journal@36")
+    assert found.problems == []
+    codes = {result.case: result.code for result in found.results}
+    assert codes == {"screen-gone-after@36": 0, "term-journal@36": struck.INTERRUPTED}
+
+
 def test_a_killed_run_leaves_its_root_and_a_clean_up_takes_it() -> None:
     found = swept("kill-after@41")
     assert found.results[0].code == -9
