@@ -109,13 +109,17 @@ def compare(before: Snapshot, after: Snapshot) -> Difference:
     return Difference(left, tuple(sorted(touched)))
 
 
+Made = tuple[str, str, str]
+"""An object of the whole cluster: the run that made it, its collection and name."""
+
+
 @dataclass(frozen=True)
 class Audited:
     """What the audit log says of a user's requests.
 
     Attributes:
         writes: how many were carried out.
-        outside: those of them that touched what is not of a run's making, in words.
+        outside: those of them that touched what is not of the making of the run that asked, in words.
     """
 
     writes: int
@@ -127,10 +131,12 @@ def audited(lines: Iterable[str], user: str, runs: Set[str]) -> Audited:
 
     A run may write in its own namespaces, may make objects of the whole cluster, and may change and delete those that
     it made itself: by name, for the audit log has no uids; whether it was the same object is what snapshots tell.
+    Which run asks is in the Audit-ID that it sends; a write without one is nobody's. A clean-up may delete what any run
+    made.
     """
     writes = 0
     outside: list[str] = []
-    made: set[tuple[str, str]] = set()
+    made: set[Made] = set()
     for line in lines:
         event = json.loads(line)
         if event.get("verb") not in _WRITES or (event.get("user") or {}).get("username") != user:
@@ -138,24 +144,30 @@ def audited(lines: Iterable[str], user: str, runs: Set[str]) -> Audited:
         status = (event.get("responseStatus") or {}).get("code", 0)
         if not 200 <= status < 300:
             continue
-        target = event.get("objectRef") or {}
-        resource, name = str(target.get("resource")), str(target.get("name", ""))
+        ref = event.get("objectRef") or {}
+        resource, name = str(ref.get("resource")), str(ref.get("name", ""))
         if resource in ("selfsubjectaccessreviews", "selfsubjectrulesreviews"):
             continue  # a question, although it is asked by POST; nothing is stored
         writes += 1
-        namespace = name if resource == "namespaces" else str(target.get("namespace", ""))
+        namespace = name if resource == "namespaces" else str(ref.get("namespace", ""))
+        run = str(event.get("auditID")).partition(".")[0]
         if event["verb"] == "create" and resource != "namespaces" and not namespace:
-            made.add((resource, name))
-        if not _may(namespace, (resource, name), made, runs):
+            made.add((run, resource, name))
+        made_by = [(each, resource, name) for each in (runs if _cleans(run, event) else {run} & runs)]
+        if not any(_may(namespace, target, made) for target in made_by):
             outside.append(f"{event['verb']} {resource}/{name} in {namespace or 'the cluster'}: {event.get('auditID')}")
     return Audited(writes, tuple(outside))
 
 
-def _may(namespace: str, target: tuple[str, str], made: Set[tuple[str, str]], runs: Set[str]) -> bool:
+def _cleans(run: str, event: Mapping[str, Any]) -> bool:
+    return run.startswith("cleanup-") and event["verb"] == "delete"
+
+
+def _may(namespace: str, target: Made, made: Set[Made]) -> bool:
     if not namespace:
         return target in made
     found = _OURS.fullmatch(namespace)
-    return found is not None and found[1] in runs
+    return found is not None and found[1] == target[0]
 
 
 class AuditLog:

@@ -23,7 +23,7 @@ from tests.faults.trial import clean, tried
 from aiconform.local.api import ApiError
 
 Tell = Callable[[Result], None]
-SIDE_BY_SIDE = 16
+SIDE_BY_SIDE = 20
 PROCESSES = 2 * (os.cpu_count() or 1)
 """Runs in processes of their own at a time: how soon they end is measured."""
 COPIES = 22
@@ -260,6 +260,7 @@ def table(found: Sweep) -> list[str]:
     swept = {result.swept for result in results if result.swept}
     rows = {
         "runs": f"{len(results)} ({faulty} with faults, {len(on_its_machine)} struck on their own machine)",
+        "at the same time": str(SIDE_BY_SIDE),
         "kinds": str(len({cases.parse(result.case).kind for result in results})),
         "requests of a clean run": ", ".join(f"{name} {count}" for name, count in found.requests.items()),
         "struck": str(sum(result.struck > 0 for result in results)),

@@ -101,7 +101,9 @@ def test_a_touched_bystander_is_found(change: dict[str, str] | None, words: str)
     assert checker.compare(before, cluster.snapshot()).touched == (words,)
 
 
-def event(verb: str, resource: str, name: str, namespace: str = "", *, user: str = RUNNER, code: int = 200) -> str:
+def event(
+    verb: str, resource: str, name: str, namespace: str = "", *, user: str = RUNNER, code: int = 200, run: str = RUN
+) -> str:
     target = {"resource": resource, "name": name, **({"namespace": namespace} if namespace else {})}
     return json.dumps(
         {
@@ -109,12 +111,13 @@ def event(verb: str, resource: str, name: str, namespace: str = "", *, user: str
             "user": {"username": user},
             "objectRef": target,
             "responseStatus": {"code": code},
-            "auditID": "x",
+            "auditID": f"{run}.check.7",
         }
     )
 
 
 OURS = f"aiconform-{RUN}"
+CLEANUP = "cleanup-0123abcd"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +150,31 @@ def test_a_write_outside_of_the_run_is_found(line: str) -> None:
 )
 def test_what_a_run_writes_of_its_own_is_right(lines: list[str]) -> None:
     assert checker.audited(lines, RUNNER, {RUN}) == checker.Audited(len(lines), ())
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [event("delete", "namespaces", OURS, OURS, run=OTHER)],
+        [event("patch", "pods", "p", OURS, run=OTHER)],
+        [event("delete", "pods", "p", OURS, run="0000")],
+        [event("create", "deviceclasses", "c", code=201), event("delete", "deviceclasses", "c", run=OTHER)],
+    ],
+)
+def test_a_run_that_writes_in_another_is_found(lines: list[str]) -> None:
+    assert len(checker.audited(lines, RUNNER, {RUN, OTHER}).outside) == 1
+
+
+def test_a_cleanup_may_delete_what_runs_left_and_nothing_else() -> None:
+    made = event("create", "deviceclasses", "c", code=201)
+    of_run = [
+        made,
+        event("delete", "deviceclasses", "c", run=CLEANUP),
+        event("delete", "namespaces", OURS, run=CLEANUP),
+    ]
+    assert checker.audited(of_run, RUNNER, {RUN}).outside == ()
+    foreign = [event("delete", "deviceclasses", "d", run=CLEANUP), event("create", "pods", "p", OURS, run=CLEANUP)]
+    assert len(checker.audited(foreign, RUNNER, {RUN}).outside) == 2
 
 
 @pytest.mark.parametrize(
