@@ -3,7 +3,7 @@
 #   make test    linters and all tests
 #   make trust   every answer of the recorded runs replaced by something wrong: none may leave a pass
 #   make mutants a cluster broken in every way we know: every probe must notice (an hour or two)
-#   make faults  every kind of fault at every request of a run, and signals at every write, on a real API server
+#   make faults  every kind of fault at every request of a run, and signals or a full disk at every write
 #   make rights  every check as somebody who may do no more than it says it needs: granted is used, by the audit log
 #   make soak    every check alone, twice, and all in shuffled orders: always the same verdicts
 #   make bench   figures beside their targets
