@@ -11,6 +11,13 @@ settings.register_profile("untimed", deadline=None)  # how fast this machine is 
 settings.load_profile("untimed")
 
 
+APART = {
+    f"tests/cluster/test_{name}.py"
+    for name in ("accelerators", "apart", "faults", "image_program", "late_nodes", "local_faults", "manners")
+}
+"""Files of tests that do not use the shared cluster, or use it in a way of their own."""
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Clusters are big, so one process runs the tests that need one, and they share it.
@@ -23,8 +30,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Spread(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            if nodeid.startswith("tests/cluster/test_manners.py"):
-                return "manners"
-            return "cluster" if nodeid.startswith("tests/cluster/") else nodeid
+            file, _, _ = nodeid.partition("::")
+            if not file.startswith("tests/cluster/"):
+                return nodeid
+            return file if file in APART else "cluster"
 
     return Spread(config, log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -85,6 +86,17 @@ def test_down_leaves_nothing_and_is_quick(home) -> None:
 def test_a_killed_guardian_leaves_nothing(home, who) -> None:
     up(home.name, "plain")
     os.kill(guardians(home)[who], signal.SIGKILL)
+    wait_until_gone(home)
+
+
+def test_guardians_that_are_told_again_and_again_still_clean(home) -> None:
+    up(home.name, "plain")
+    janitor = guardians(home)["aiconform-clean"]
+    deadline = time.monotonic() + 15
+    with contextlib.suppress(ProcessLookupError):
+        while left_over(home) and time.monotonic() < deadline:
+            os.kill(janitor, signal.SIGTERM)
+            os.sched_yield()
     wait_until_gone(home)
 
 

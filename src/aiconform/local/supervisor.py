@@ -297,6 +297,12 @@ def _clean(home: Home) -> None:
     home.remove()
 
 
+def _pass_on(supervisor: int) -> None:
+    """Tell the supervisor to end; told twice, the janitor may be cleaning already."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(supervisor, signal.SIGTERM)
+
+
 def main() -> int:
     """Become the janitor, with the supervisor as child."""
     home = Home.of(sys.argv[1])
@@ -313,7 +319,8 @@ def main() -> int:
     child = os.fork()
     if child == 0:
         return _supervise(home, janitor)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+    descriptor = os.pidfd_open(child)
+    signal.signal(signal.SIGTERM, lambda *_: _pass_on(descriptor))
     for name in ("OWNER_FD", "LISTEN_FD"):
         os.close(int(os.environ[name]))
     failed = os.waitpid(child, 0)[1] != 0 and home.ready_file.exists()  # before that `up` keeps them
