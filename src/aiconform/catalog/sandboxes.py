@@ -14,6 +14,7 @@ MECHANISMS: Final[Mapping[str, str]] = {
     "kata": "Kata Containers",
     "quark": "Quark",
     "krun": "libkrun",
+    "firecracker": "Firecracker",
     "sandboxed": "a sandboxed runtime",
 }
 """Words in the handler or the name of a RuntimeClass, and the mechanism that they stand for."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from aiconform.engine.products import GANG, OPERATOR, PRODUCTS, SANDBOXES, Product
+from aiconform.catalog import sandboxes
+from aiconform.engine.products import GANG, OPERATOR, PRODUCTS, Product
 
 if TYPE_CHECKING:
     from aiconform.engine.facts import Facts
@@ -206,11 +207,9 @@ def _autoscalers(facts: Facts, answers: Answers) -> Iterator[Capability]:
 
 def _sandboxes(answers: Answers) -> Iterator[Capability]:
     for item in answers.runtime_classes:
-        handler = str(item.get("handler", ""))
-        for beginning, product in SANDBOXES.items():
-            if handler.startswith(beginning):
-                yield Capability(SANDBOX, _name(item), product, (f"RuntimeClass {_name(item)} with handler {handler}",))
-                break
+        name, handler = _name(item), str(item.get("handler", ""))
+        if mechanism := sandboxes.mechanism(name, handler):
+            yield Capability(SANDBOX, name, mechanism, (f"RuntimeClass {name} with handler {handler}",))
 
 
 def _unknown(kind: str, name: str, why: str) -> Capability:

@@ -58,8 +58,9 @@ def plan(
 
 
 def judge_digest() -> str:
-    """Digest of the engine's code, which observes and judges, and of the vendor tables that it goes by."""
-    return hashlib.sha256(f"{_digest(_sources('aiconform.engine'))} {accelerators.digest()}".encode()).hexdigest()
+    """Digest of the engine's code, which observes and judges, and of the tables that it goes by."""
+    code = _digest([*_sources("aiconform.engine"), _file("aiconform.catalog.sandboxes")])
+    return hashlib.sha256(f"{code} {accelerators.digest()}".encode()).hexdigest()
 
 
 def check_digest(check: Check) -> str:

@@ -76,11 +76,3 @@ PRODUCTS: Final = (
         frozenset({"trainer"}),
     ),
 )
-
-SANDBOXES: Final = {
-    "runsc": "gVisor",
-    "gvisor": "gVisor",
-    "kata": "Kata Containers",
-    "firecracker": "Firecracker",
-}
-"""Beginnings of the handlers of RuntimeClasses that run containers in a sandbox."""

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from tests.support.fake_cluster import FakeCluster, meta, node
 
+from aiconform.checks._kit import sandbox
 from aiconform.cluster.http import RawAnswer, RawRequest
 from aiconform.engine.api import Api
 from aiconform.engine.capabilities import (
@@ -160,7 +161,9 @@ def test_the_vendors_stack_and_sandboxes() -> None:
     cluster = FakeCluster()
     policy = {"metadata": meta("cluster-policy"), "spec": {}, "status": {"state": "ready"}}
     cluster.serve("nvidia.com/v1", "clusterpolicies", "ClusterPolicy", [policy])
-    classes = [{"metadata": meta(name), "handler": name} for name in ("gvisor", "kata-qemu", "nvidia", "runsc")]
+    handlers = {name: name for name in ("gvisor", "kata-qemu", "nvidia", "runsc", "firecracker", "spin")}
+    handlers |= {"micro": "crun-krun", "gvisor-by-name": "runc"}
+    classes = [{"metadata": meta(name), "handler": handler} for name, handler in handlers.items()]
     cluster.lists["/apis/node.k8s.io/v1/runtimeclasses"] = ("RuntimeClass", classes)
     assert found(cluster, STACK)["GPU Operator"].detail == "ready"
     sandboxes = found(cluster, SANDBOX)
@@ -168,7 +171,21 @@ def test_the_vendors_stack_and_sandboxes() -> None:
         "gvisor": "gVisor",
         "kata-qemu": "Kata Containers",
         "runsc": "gVisor",
+        "firecracker": "Firecracker",
+        "micro": "libkrun",
+        "gvisor-by-name": "gVisor",
     }
+    assert sandboxes["micro"].how == ("RuntimeClass micro with handler crun-krun",)
+
+
+def test_a_sandbox_that_is_found_is_one_that_its_check_tries() -> None:
+    cluster = FakeCluster()
+    handlers = ("runsc", "kata-fc", "crun-krun", "firecracker", "spin", "nvidia")
+    classes = [{"metadata": meta(f"as-{name}"), "handler": name} for name in handlers]
+    cluster.lists["/apis/node.k8s.io/v1/runtimeclasses"] = ("RuntimeClass", classes)
+    facts = discovered(cluster)
+    tried = {one.runtime_class: one.mechanism for one in sandbox.promised(facts)}
+    assert {one.name: one.detail for one in facts.capabilities if one.kind == SANDBOX} == tried
 
 
 def test_what_may_not_be_read_is_not_known_rather_than_not_there() -> None:
