@@ -6,9 +6,9 @@ shows comes from these two and from the log, never from the code of a check.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from aiconform.evidence.records import ObservationData, Outcome
 
@@ -17,11 +17,6 @@ FORMAT: Final = "aiconform-bundle/1"
 
 class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _absent(value: object) -> bool:
-    """Whether a field is left out of the canonical form: one that earlier bundles do not have."""
-    return not value
 
 
 Level = Literal["MUST", "SHOULD"]
@@ -72,19 +67,8 @@ class Plan(_Document):
         default=[], description="what a reader should know of the way to the cluster: a server not checked, a proxy"
     )
     images: dict[str, str] = Field(default={}, description="role to image reference")
-    options: dict[str, str] = Field(
-        default={},
-        # left out where there are none, so that bundles from before there were options keep their canonical form
-        exclude_if=lambda options: not options,
-        description="what was told of the cluster, such as gateway-class",
-    )
+    options: dict[str, str] = Field(default={}, description="what was told of the cluster, such as gateway-class")
     checks: list[PlannedCheck]
-
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The way to most clusters is a plain one: then nothing is written of it."""
-        fields: dict[str, Any] = dump(self)
-        return {name: value for name, value in fields.items() if value or name != "unusual"}
 
 
 class ProbeVerdict(_Document):
@@ -152,14 +136,9 @@ class ClusterFacts(_Document):
     nodes: list[NodeFacts] = []
     components: list[ComponentFacts] = []
     accelerators: str = Field(default="", description="one line for the header")
-    # left out where there is none, so that bundles from before it are read as they were written
-    capabilities: list[CapabilityFacts] = Field(default=[], exclude_if=lambda found: not found)
-    asked_for: str = Field(
-        default="", description="how accelerators are asked for: the mode, and what it came to", exclude_if=_absent
-    )
-    left_alone: list[str] = Field(
-        default=[], description="accelerators that were seen and not used, each with why", exclude_if=_absent
-    )
+    capabilities: list[CapabilityFacts] = []
+    asked_for: str = Field(default="", description="how accelerators are asked for: the mode, and what it came to")
+    left_alone: list[str] = Field(default=[], description="accelerators that were seen and not used, each with why")
 
 
 class Verdicts(_Document):
