@@ -229,12 +229,29 @@ def test_what_an_operator_does_not_let_go_fails() -> None:
     for ctx, outcome in ((Scripted(), "passed"), (Stuck(), "failed")):
         ctx.on_create = held
         with contextlib.suppress(StopProbe):
-            asyncio.run(operator_kueue.finalize(cast("Context", ctx)))
+            asyncio.run(operator_kueue.KUEUE.finalize(cast("Context", ctx)))
         assert ctx.told[-1][0] == outcome
     ctx = Scripted()
     with contextlib.suppress(StopProbe):
-        asyncio.run(operator_kueue.finalize(cast("Context", ctx)))
+        asyncio.run(operator_kueue.KUEUE.finalize(cast("Context", ctx)))
     assert ctx.told[-1][0] == "failed", "it is not held at all"
+
+
+def test_what_tells_that_an_operator_has_dealt_with_an_object() -> None:
+    def conditions(status: str) -> Obj:
+        return {"metadata": {}, "status": {"conditions": [{"type": "Suspended", "status": status}]}}
+
+    suspended = (conditions("True"), conditions("False"))
+    told: dict[str, tuple[Obj, Obj]] = {
+        "JobSet": suspended,
+        "Kubeflow Trainer": suspended,
+        "Volcano": ({"metadata": {}, "status": {"state": {"phase": "Pending"}}}, {"metadata": {}, "status": {}}),
+        "Kueue": ({"metadata": {"finalizers": [operator_kueue.FINALIZER]}}, {"metadata": {"finalizers": ["other"]}}),
+    }
+    assert set(told) == set(NAMES)
+    for name, (dealt, not_yet) in told.items():
+        assert BATCHES[name].dealt([dealt]).outcome == "met"
+        assert BATCHES[name].dealt([not_yet]).outcome == BATCHES[name].dealt([{"metadata": {}}]).outcome == "waiting"
 
 
 def test_what_takes_the_place_of_a_lost_member_may_have_its_name() -> None:

@@ -47,7 +47,8 @@ class Batch:
         runs: says of the object that tells of the job whether it runs.
         teller: that object: the job itself, or one that the operator makes for it.
         victim: a part of it that the operator must put right, and the uids of the members that go with it.
-        finalize: see :class:`~aiconform.checks._kit.operator.Operator`.
+        fleeting: an object that is deleted once the operator has dealt with it; what it needs is made before.
+        dealt: what tells that it has.
         container: what the container of a member is called.
     """
 
@@ -62,7 +63,8 @@ class Batch:
     runs: Condition
     teller: Callable[[Context, Handle], Target | Handle]
     victim: Callable[[Context, Handle, list[Obj]], Awaitable[tuple[Handle, frozenset[str]]]]
-    finalize: Callable[[Context], Awaitable[None]]
+    fleeting: Callable[[Context], Awaitable[Obj]]
+    dealt: Condition
     container: str = CONTAINER
 
 
@@ -79,7 +81,7 @@ def operator(batch: Batch) -> Operator:
         start=partial(_start, batch),
         compute=partial(_compute, batch),
         disturb=partial(_disturb, batch),
-        finalize=batch.finalize,
+        finalize=partial(_finalize, batch),
         remove=partial(_remove, batch),
     )
 
@@ -177,9 +179,16 @@ def handle_of(found: Obj, kind: Kind) -> Handle:
     return Handle(kind, meta["namespace"], meta["name"], meta["uid"])
 
 
-async def goes(ctx: Context, operator_name: str, manifest: Obj, seen: Condition) -> None:
+async def _finalize(batch: Batch, ctx: Context) -> None:
     """Make an object, wait until the operator has dealt with it, delete it, and see it go."""
-    made = await operators.make(ctx, operator_name, manifest)
-    await ctx.until(made, seen, expected=f"{operator_name} deals with {made}", within_s=60)
+    made = await operators.make(ctx, batch.name, await batch.fleeting(ctx))
+    await ctx.until(made, batch.dealt, expected=f"{batch.name} deals with {made}", within_s=60)
     await ctx.delete(made)
     await ctx.until_gone(made, within_s=60)
+
+
+def suspended(objects: list[Obj]) -> State:
+    """Its operator says of the object that it is suspended."""
+    conditions = (objects[0].get("status") or {}).get("conditions") or []
+    told = any(one.get("type") == "Suspended" and one.get("status") == "True" for one in conditions)
+    return State("met" if told else "waiting", "Suspended" if told else "not looked at yet")

@@ -58,15 +58,9 @@ async def victim(ctx: Context, made: Handle, members: list[Obj]) -> tuple[Handle
     return operator_batch.handle_of(found, kinds.JOB), frozenset(str(pod["metadata"]["uid"]) for pod in members)
 
 
-async def finalize(ctx: Context) -> None:
-    """A suspended set goes when it is deleted."""
-
-    def told(objects: list[Obj]) -> State:
-        conditions = (objects[0].get("status") or {}).get("conditions") or []
-        suspended = any(one.get("type") == "Suspended" and one.get("status") == "True" for one in conditions)
-        return State("met" if suspended else "waiting", "Suspended" if suspended else "not looked at yet")
-
-    await operator_batch.goes(ctx, TITLE, _job_set(ctx.name("goes"), operator_batch.idle(ctx), suspend=True), told)
+async def fleeting(ctx: Context) -> Obj:
+    """A suspended set."""
+    return _job_set(ctx.name("goes"), operator_batch.idle(ctx), suspend=True)
 
 
 JOB_SET = operator_batch.operator(
@@ -85,6 +79,7 @@ JOB_SET = operator_batch.operator(
         runs=runs,
         teller=lambda _ctx, made: made,
         victim=victim,
-        finalize=finalize,
+        fleeting=fleeting,
+        dealt=operator_batch.suspended,
     )
 )

@@ -80,14 +80,15 @@ async def victim(ctx: Context, made: Handle, members: list[Obj]) -> tuple[Handle
     return operator_batch.handle_of(found, kinds.WORKLOAD), frozenset(str(pod["metadata"]["uid"]) for pod in members)
 
 
-async def finalize(ctx: Context) -> None:
-    """A queue gets Kueue's finalizer; once it is deleted, Kueue takes that away and it goes."""
+async def fleeting(ctx: Context) -> Obj:
+    """A queue, which Kueue holds by its finalizer; once it is deleted, Kueue takes that away."""
+    return _queue(ctx.name("goes"), _ours(ctx))
 
-    def held(objects: list[Obj]) -> State:
-        names = objects[0]["metadata"].get("finalizers") or []
-        return State("met" if FINALIZER in names else "waiting", f"finalizers: {', '.join(names) or 'none'}")
 
-    await operator_batch.goes(ctx, TITLE, _queue(ctx.name("goes"), _ours(ctx)), held)
+def held(objects: list[Obj]) -> State:
+    """The queue has Kueue's finalizer."""
+    names = objects[0]["metadata"].get("finalizers") or []
+    return State("met" if FINALIZER in names else "waiting", f"finalizers: {', '.join(names) or 'none'}")
 
 
 KUEUE = operator_batch.operator(
@@ -103,6 +104,7 @@ KUEUE = operator_batch.operator(
         runs=admitted,
         teller=_workload,
         victim=victim,
-        finalize=finalize,
+        fleeting=fleeting,
+        dealt=held,
     )
 )

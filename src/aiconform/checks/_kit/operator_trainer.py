@@ -59,20 +59,14 @@ async def victim(ctx: Context, made: Handle, members: list[Obj]) -> tuple[Handle
     return operator_batch.handle_of(found, kinds.JOB_SET), frozenset(str(pod["metadata"]["uid"]) for pod in members)
 
 
-async def finalize(ctx: Context) -> None:
-    """A suspended job goes when it is deleted."""
+async def fleeting(ctx: Context) -> Obj:
+    """A suspended job, of a runtime that is made for it."""
     name = ctx.name("goes")
     job_spec = {"template": operator_batch.idle(ctx, CONTAINER)}
     replicated = {"name": CONTAINER, "template": {"metadata": {"labels": _STEP}, "spec": job_spec}}
     spec = {"mlPolicy": {"numNodes": 1}, "template": {"spec": {"replicatedJobs": [replicated]}}}
     await operator.make(ctx, TITLE, _made(kinds.TRAINING_RUNTIME, name, spec))
-
-    def told(objects: list[Obj]) -> State:
-        conditions = (objects[0].get("status") or {}).get("conditions") or []
-        suspended = any(one.get("type") == "Suspended" and one.get("status") == "True" for one in conditions)
-        return State("met" if suspended else "waiting", "Suspended" if suspended else "not looked at yet")
-
-    await operator_batch.goes(ctx, TITLE, _train_job(name, name, suspend=True), told)
+    return _train_job(name, name, suspend=True)
 
 
 TRAINER = operator_batch.operator(
@@ -88,7 +82,8 @@ TRAINER = operator_batch.operator(
         runs=runs,
         teller=lambda _ctx, made: made,
         victim=victim,
-        finalize=finalize,
+        fleeting=fleeting,
+        dealt=operator_batch.suspended,
         container=CONTAINER,
     )
 )

@@ -52,14 +52,15 @@ async def victim(_ctx: Context, _made: Handle, members: list[Obj]) -> tuple[Hand
     return operator_batch.handle_of(first, kinds.POD), frozenset({first["metadata"]["uid"]})
 
 
-async def finalize(ctx: Context) -> None:
-    """A vcjob that ends at once goes when it is deleted."""
+async def fleeting(ctx: Context) -> Obj:
+    """A vcjob that ends at once."""
+    return _vcjob(ctx.name("goes"), operator_batch.idle(ctx), 1)
 
-    def told(objects: list[Obj]) -> State:
-        phase = ((objects[0].get("status") or {}).get("state") or {}).get("phase", "")
-        return State("met" if phase else "waiting", f"vcjob {phase or 'not looked at yet'}")
 
-    await operator_batch.goes(ctx, TITLE, _vcjob(ctx.name("goes"), operator_batch.idle(ctx), 1), told)
+def dealt(objects: list[Obj]) -> State:
+    """The vcjob has a phase, whichever."""
+    phase = ((objects[0].get("status") or {}).get("state") or {}).get("phase", "")
+    return State("met" if phase else "waiting", f"vcjob {phase or 'not looked at yet'}")
 
 
 VOLCANO = operator_batch.operator(
@@ -75,6 +76,7 @@ VOLCANO = operator_batch.operator(
         runs=runs,
         teller=lambda _ctx, made: made,
         victim=victim,
-        finalize=finalize,
+        fleeting=fleeting,
+        dealt=dealt,
     )
 )
