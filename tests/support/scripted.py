@@ -33,6 +33,7 @@ class Scripted:
         answers: what is answered at a path that is no object's: a value, or a function of path and query.
         on_create: called with what is created; may change it, add others, or refuse it by raising.
         told: outcome and text of every statement.
+        figures: of the statements that passed; the first of a name.
         gone: names of what was deleted.
     """
 
@@ -48,6 +49,7 @@ class Scripted:
         self.on_create: Callable[[Obj], None] = lambda _made: None
         self.made: list[Obj] = []
         self.told: list[tuple[str, str]] = []
+        self.figures: dict[str, str] = {}
         self.gone: list[str] = []
         self._names = 0
 
@@ -163,9 +165,20 @@ class Scripted:
                 break
         return self._judged(state, expected)
 
-    def expect(self, expected: str, observed: str, *, ok: bool, cause: str = "", **_: object) -> None:
+    def expect(
+        self,
+        expected: str,
+        observed: str,
+        *,
+        ok: bool,
+        cause: str = "",
+        figures: Mapping[str, str] | None = None,
+        **_: object,
+    ) -> None:
         self.told.append(("passed" if ok else "failed", f"{expected}: {observed}: {cause}"))
-        if not ok:
+        if ok:
+            self.figures = {**(figures or {}), **self.figures}
+        else:
             raise StopProbe
 
     def undecided(self, expected: str, observed: str, cause: str) -> StopProbe:
@@ -179,6 +192,7 @@ class Scripted:
         self.told.append((outcome, f"{expected}: {state.observed}"))
         if outcome != "passed":
             raise StopProbe
+        self.figures = {**dict(state.figures), **self.figures}
         return state
 
     def _of(self, kind: Kind, namespace: str) -> list[Obj]:

@@ -15,6 +15,7 @@ CHECK = Check(
         "Replicas ask for accelerators by their device plugin; replicas with resource claims are not tried.",
         "How fast an autoscaler should be is not judged: only what it does in the end.",
     ),
+    headline="up in {longer queue to more replicas wanted}, down in {empty queue to one replica}",
     rights=(
         "create delete list watch pods services deployments.apps",
         "create delete get list watch horizontalpodautoscalers.autoscaling",

@@ -20,7 +20,7 @@ CHECK = Check(
         "It is tried as it is installed: the check neither installs nor removes an operator.",
         "Members that compute are pods, which may share a node of the cluster.",
     ),
-    headline="denied by {webhook}; task computed in {task}",
+    headline="denied by {webhook}; computed by {computed by}",
     rights=(
         "create delete get list watch pods rayclusters.ray.io rayjobs.ray.io",
         "get list services",

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from tests.support.scripted import Scripted
 
+from aiconform.checks import pod_autoscaling
 from aiconform.checks._kit import (
     autoscale,
     autoscale_cpu,
@@ -19,8 +20,9 @@ from aiconform.checks._kit import (
     custom_metrics,
     workloads,
 )
-from aiconform.checks._kit.autoscale_watch import Look, Watcher
+from aiconform.checks._kit.autoscale_watch import Look, Timed, Watcher, asks_for, wants
 from aiconform.engine import Context, Facts, RefusedError, StopProbe, UndecidableError, kinds
+from aiconform.evidence.headline import headline
 
 Obj = dict[str, Any]
 
@@ -213,6 +215,26 @@ def look(desired: int = 2, ready: int = 2, metric: float | None = 5, active: str
 def test_an_autoscaler_that_is_not_active_wants_nothing(seen: Look, wants: str, asks: str) -> None:
     assert autoscale_watch.wants(2)(seen).outcome == wants
     assert autoscale_watch.asks_for(2)(seen).outcome == asks
+
+
+class Looked(Watcher):
+    """A watcher that sees what it is given, one after the other."""
+
+    shown: list[Look]
+
+    async def look(self) -> Look:
+        self._seen.append((self.ctx.now, self.shown[0]))
+        return self.shown.pop(0)
+
+
+def test_how_long_it_took_is_a_figure_that_the_headline_names() -> None:
+    ctx = Scripted()
+    watched = Looked(cast("Context", ctx), cast("Any", None), cast("Any", None), "queue", "requests", 5)
+    watched.shown = [look(desired=1, ready=1), look(ready=1), look(desired=1, ready=1)]
+    asyncio.run(watched.until(asks_for(2), expected="up", within_s=60, timed=Timed(autoscale_queue.UP, -5.0)))
+    assert ctx.figures == {autoscale_queue.UP: "7 s"}
+    asyncio.run(watched.until(wants(1), expected="down", within_s=60, timed=Timed(autoscale_queue.DOWN, 1.0)))
+    assert headline(pod_autoscaling.CHECK.headline, [ctx.figures]) == "up in 7 s, down in 3 s"
 
 
 def test_what_was_seen_is_drawn_without_what_was_not_told_yet() -> None:

@@ -18,6 +18,7 @@ from tests.unit.checks.cases.contract import BUNDLES, ELSEWHERE, Case, alone, go
 from aiconform.checks import all_checks
 from aiconform.engine.rejudge import rejudge, replay
 from aiconform.evidence.documents import ProbeVerdict, Verdicts
+from aiconform.evidence.headline import headline
 
 CASES: list[Case] = [
     case
@@ -36,6 +37,15 @@ def test_a_recorded_run_gives_its_verdicts_again(name: str) -> None:
     assert again.problems == ()
     ran = [check for check in golden(name).verdicts.checks if check.started_us is not None]
     assert {check.outcome for check in ran} == {"passed"}
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_requirement_that_passed_has_its_headline(name: str) -> None:
+    for check in golden(name).verdicts.checks:
+        pattern = all_checks()[check.requirement].headline
+        if check.outcome == "passed" and pattern:
+            figures = [seen.figures for probe in check.probes for seen in probe.observations]
+            assert headline(pattern, figures), f"{check.requirement} never measured all of {pattern}"
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.change.lane}-{n}" for n, case in enumerate(CASES)])

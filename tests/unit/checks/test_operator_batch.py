@@ -23,6 +23,7 @@ from aiconform.checks._kit import (
 from aiconform.checks._kit.operator import Operator
 from aiconform.checks._kit.script import Script
 from aiconform.engine import Context, Handle, RefusedError, StopProbe, kinds
+from aiconform.evidence.headline import headline
 
 Obj = dict[str, Any]
 
@@ -81,6 +82,8 @@ def test_each_member_must_have_computed_its_part(logs: tuple[str, str], outcome:
     with contextlib.suppress(StopProbe):
         asyncio.run(operator_batch._compute(BATCHES["Volcano"], cast("Context", ctx)))
     assert [told for told, _ in ctx.told] == [outcome]
+    line = headline(robust_controller.CHECK.headline, [{"webhook": "v.example.com"}, ctx.figures])
+    assert line == ("denied by v.example.com; computed by 2 members" if outcome == "passed" else "")
 
 
 def test_what_each_says_of_its_job() -> None:

@@ -14,7 +14,7 @@ from aiconform.checks._kit import (
     workloads,
 )
 from aiconform.checks._kit.autoscale import MAXIMUM, Scaled, Site
-from aiconform.checks._kit.autoscale_watch import Look, Watcher
+from aiconform.checks._kit.autoscale_watch import Look, Timed, Watcher
 from aiconform.checks._kit.custom_metrics import GROUP
 from aiconform.checks._kit.inference_metrics import QUEUE
 from aiconform.checks._kit.workloads import Workload
@@ -27,6 +27,8 @@ LONG = 6 * TARGET
 """A queue for which six replicas would be wanted."""
 NAME = "queue per pod"
 UNIT = "requests"
+UP = "longer queue to more replicas wanted"
+DOWN = "empty queue to one replica"
 
 
 def served(facts: Facts) -> Unmet | None:
@@ -129,6 +131,7 @@ async def grow(ctx: Context, made: Scaled) -> None:
         autoscale_watch.asks_for(MAXIMUM),
         expected=f"a queue of {2 * TARGET}, with {TARGET} as the target for each, makes it ask for {MAXIMUM} replicas",
         within_s=300,
+        timed=Timed(UP, ctx.now),
     )
     pods = await autoscale.running(ctx, made.workload, made.site, MAXIMUM)
     await autoscale.hold_their_own(ctx, made.workload, made.site, pods)
@@ -209,9 +212,11 @@ async def blind(ctx: Context, made: Scaled) -> None:
 async def shrink(ctx: Context, made: Scaled) -> None:
     """An empty queue brings it back to one replica."""
     await tell(ctx, await pods_now(ctx, made), 0)
+    emptied = Timed(DOWN, ctx.now)
     look = _answer(ctx, made.workload, lambda values: sum(values) == 0, gone=True)
     await ctx.poll(look, expected=f"{GROUP} answers {QUEUE} with 0 again", within_s=120)
     watched = watcher(ctx, made)
-    await watched.until(autoscale_watch.wants(1), expected="an empty queue brings it back to one replica", within_s=240)
+    back = "an empty queue brings it back to one replica"
+    await watched.until(autoscale_watch.wants(1), expected=back, within_s=240, timed=emptied)
     await autoscale.running(ctx, made.workload, made.site, 1)
     await autoscale.told_by_event(ctx, made, 1, "metric")

@@ -40,6 +40,14 @@ Metric = Callable[[Obj], Awaitable[tuple[float | None, str]]]
 """Asks for the metric itself, given the autoscaler: its value, or None with the reason."""
 
 
+@dataclass(frozen=True)
+class Timed:
+    """A figure that says how long something took, since a moment of the run's clock, in seconds."""
+
+    figure: str
+    since: float
+
+
 @dataclass
 class Watcher:
     """Looks at the autoscaler again and again, and keeps what it saw for a plot.
@@ -61,19 +69,20 @@ class Watcher:
     target: float
     _seen: list[tuple[float, Look]] = field(default_factory=list)
 
-    async def until(self, judge: Judge, *, expected: str, within_s: float) -> None:
-        """Look again and again until what is seen is judged met."""
-        await self.ctx.poll(self._sample(judge), expected=expected, within_s=within_s, every_s=LOOK_S)
+    async def until(self, judge: Judge, *, expected: str, within_s: float, timed: Timed | None = None) -> None:
+        """Look again and again until what is seen is judged met; how long that took is the figure that is ``timed``."""
+        await self.ctx.poll(self._sample(judge, timed), expected=expected, within_s=within_s, every_s=LOOK_S)
 
     async def hold(self, judge: Judge, *, expected: str, during_s: float) -> None:
         """Look for a whole window in which all that is seen must be judged met."""
         await self.ctx.hold(self._sample(judge), expected=expected, during_s=during_s, every_s=LOOK_S)
 
-    def _sample(self, judge: Judge) -> Sample:
+    def _sample(self, judge: Judge, timed: Timed | None = None) -> Sample:
         async def look() -> State:
             found = await self.look()
             state = judge(found)
-            return State(state.outcome, state.observed, state.figures, self.series())
+            took = ((timed.figure, f"{self.ctx.now - timed.since:.0f} s"),) if timed else ()
+            return State(state.outcome, state.observed, (*state.figures, *took), self.series())
 
         return look
 

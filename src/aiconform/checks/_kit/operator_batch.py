@@ -146,6 +146,7 @@ async def _compute(batch: Batch, ctx: Context) -> None:
         f"{SQUARES}, one from each of {MEMBERS} members",
         ", ".join(f"{square or 'nothing'} from {name}" for name, square in told.items()),
         ok=sorted(told.values()) == sorted(map(str, SQUARES)),
+        figures={"computed by": f"{len(told)} members"},
     )
 
 

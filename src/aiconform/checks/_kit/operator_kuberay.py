@@ -96,7 +96,7 @@ async def compute(ctx: Context, *, join_s: int = 60) -> None:
         f"{report.one('result') or 'no result'}, on {seen or 'none'}" + (f"; {error}" if error else ""),
         ok=good,
         cause="" if good else error or f"Ray counts the nodes {report.one('nodes') or 'none'}",
-        figures={"task": f"{report.one('seconds') or '?'} s"},
+        figures={"computed by": f"{len(names)} nodes in {report.one('seconds') or '?'} s"},
     )
 
 
