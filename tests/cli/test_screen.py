@@ -135,6 +135,14 @@ def test_what_is_unusual_in_the_way_to_the_cluster_is_told_first(terminal: bool)
     assert "note       the API server's certificate is not checked" in hand.out.getvalue()
 
 
+def test_what_a_reader_should_know_of_the_cluster_is_told() -> None:
+    hand = Hand(terminal=False)
+    words = "the API server's clock is ahead by 90.0 s at least"
+    facts = runs.CLUSTER.model_copy(update={"remarks": [words]})
+    hand.screen.handle(runs.events.ClusterFound(facts, simulated=True, namespace=""))
+    assert f"note       {words}" in hand.out.getvalue()
+
+
 def test_a_plugin_that_asks_has_the_terminal_until_it_is_answered() -> None:
     hand = Hand(terminal=True)
     with hand.screen:

@@ -43,6 +43,7 @@ KINDS: dict[str, tuple[str, str, bool]] = {
     "daemonsets": ("apps/v1", "DaemonSet", True),
     "jobs": ("batch/v1", "Job", True),
     "networkpolicies": ("networking.k8s.io/v1", "NetworkPolicy", True),
+    "apiservices": ("apiregistration.k8s.io/v1", "APIService", False),
     "runtimeclasses": ("node.k8s.io/v1", "RuntimeClass", False),
     "deviceclasses": (_DRA, "DeviceClass", False),
     "resourceslices": (_DRA, "ResourceSlice", False),

@@ -31,7 +31,7 @@ def swept(*names: str) -> Sweep:
 
 
 def test_runs_with_faults_are_made_and_counted() -> None:
-    found = swept("429-after@3", "500@36", "lost@36", "bad:html@34", "403@0")
+    found = swept("429-after@3", "500@37", "lost@37", "bad:html@35", "403@0")
     assert found.problems == []
     assert [result.struck for result in found.results] == [1] * 5
     assert found.writes > 40
@@ -39,20 +39,20 @@ def test_runs_with_faults_are_made_and_counted() -> None:
 
 
 def test_a_signal_ends_a_run_that_cleans_up() -> None:
-    found = swept("int-after@36")
+    found = swept("int-after@37")
     assert found.problems == []
     assert found.results[0].code == struck.INTERRUPTED
 
 
 def test_a_run_goes_on_without_a_screen_and_is_struck_before_its_journal_knows() -> None:
-    found = swept("screen-gone-after@36", "term-journal@36")
+    found = swept("screen-gone-after@37", "term-journal@37")
     assert found.problems == []
     codes = {result.case: result.code for result in found.results}
-    assert codes == {"screen-gone-after@36": 0, "term-journal@36": struck.INTERRUPTED}
+    assert codes == {"screen-gone-after@37": 0, "term-journal@37": struck.INTERRUPTED}
 
 
 def test_a_killed_run_leaves_its_root_and_a_clean_up_takes_it() -> None:
-    found = swept("kill-after@41")
+    found = swept("kill-after@42")
     assert found.results[0].code == -9
     assert any("/namespaces/aiconform-" in path for path in found.results[0].left), "or the kill came too late"
     assert found.results[0].swept

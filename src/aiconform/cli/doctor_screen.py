@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aiconform.cli.text import cut, duration, visible
+from aiconform.engine import api_services
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -168,4 +169,4 @@ def _hints(found: Diagnosis) -> Iterator[str]:
         yield "aiconform doctor --rbac prints the least role, for somebody who may create it"
     for finding in found.findings:
         if finding.name == "API services" and finding.state == "bad":
-            yield "kubectl get apiservices shows them; one whose server is gone for good is removed with kubectl delete"
+            yield api_services.HINT

@@ -92,6 +92,7 @@ def cluster(event: events.ClusterFound) -> list[Row]:
         more = len(facts.left_alone) - _LEFT_ALONE
         told = [*facts.left_alone[:_LEFT_ALONE], *([f"and {more} more, on the page"] if more > 0 else [])]
         rows.append(row("", f"left alone: {'; '.join(told)}"))
+    rows += [row("note", what, "bold yellow") for what in facts.remarks]
     if event.simulated:
         rows.append(row("", "SIMULATED accelerators: this run cannot back a submission", "bold yellow"))
     if event.namespace:

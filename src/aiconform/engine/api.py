@@ -69,6 +69,8 @@ class Api:
         self._versions = {} if versions is None else versions
         self.asked: list[int] = []
         """Numbers of the request records so far, for what an observation rests on."""
+        self.skews_s: list[tuple[float, float]] = []
+        """How far the server's clock is ahead by each answer that told it (:mod:`~aiconform.engine.clocks`)."""
 
     async def get(self, path: str, *, query: tuple[tuple[str, str], ...] = (), accept: str = JSON) -> Obj:
         """The JSON object at a path, tried again on answers that say 'try again'.
@@ -325,6 +327,8 @@ class Api:
     async def _exchange(self, ask: Ask) -> Answer:
         answer = await self.lane.exchange(ask)
         self.asked.append(answer.n)
+        if answer.skew_s is not None:
+            self.skews_s.append(answer.skew_s)
         return answer
 
     async def _settled(self, ask: Ask) -> Answer:

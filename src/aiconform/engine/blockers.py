@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aiconform.engine import kinds
+from aiconform.engine import api_services, kinds
 from aiconform.engine.kinds import Kind
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 
@@ -21,7 +21,6 @@ MOST = 20
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _PARTIAL = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _NOT_LOOKED_AT = frozenset({"secrets", "events"})
-_API_SERVICE = Kind("apiregistration.k8s.io/v1", "APIService", "apiservices", namespaced=False)
 
 MEANING = {
     "resource.kubernetes.io/delete-protection": "a pod that uses it is still there",
@@ -91,18 +90,14 @@ def _conditions(namespace: Obj) -> Iterator[str]:
 
 
 async def _unavailable(api: Api) -> list[str]:
-    """API services that do not answer: until they do, nobody knows that a namespace is empty."""
     try:
-        services, _ = await api.list(_API_SERVICE)
+        services = await api_services.look(api)
     except UndecidableError as problem:
-        return [f"whether all API services are available is not known: {problem.cause}"]
-    told = []
-    for service in services:
-        for condition in (service.get("status") or {}).get("conditions") or []:
-            if condition.get("type") == "Available" and condition.get("status") != "True":
-                name = service["metadata"]["name"]
-                told.append(f"apiservice/{name} is not available ({condition.get('reason')}), so it is not known empty")
-    return told
+        return [f"{api_services.NOT_KNOWN}: {problem.cause}"]
+    return [
+        f"apiservice/{one.name} is not available ({one.reason or 'no reason is told'}), so it is not known empty"
+        for one in services.silent
+    ]
 
 
 async def _contents(api: Api, namespace: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, TimeUp
 from aiconform.engine.model import State
 from aiconform.engine.ownership import ENDS_WITHIN, WHAT, marked, namespaces, run_of
-from aiconform.engine.preflight import PreflightError, barred
+from aiconform.engine.preflight import PreflightError, cleared
 from aiconform.engine.stage import END_LANE
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.engine.waits import Target, watch
@@ -56,7 +57,7 @@ async def conduct(
     """Discover, prepare, examine every planned requirement, clean up.
 
     Raises:
-        PreflightError: the cluster cannot be read, or our namespace cannot be made.
+        PreflightError: the cluster cannot be read, or our namespace cannot be made or could not be removed.
     """
     facts = await _discovered(stage, plan)
     if facts is None:
@@ -70,14 +71,15 @@ async def conduct(
         and (stage.awaits(name) or not unmet(check, facts))
     }
     own = namespaces(plan.run)["restricted"]
-    without = await barred(stage, wanted, facts, namespace=own)
-    wanted = {name: check for name, check in wanted.items() if name not in without}
+    begins = await cleared(stage, wanted, facts, namespace=own)
+    facts = dataclasses.replace(facts, remarks=begins.remarks)
+    wanted = {name: check for name, check in wanted.items() if name not in begins.barred}
     root = own if wanted else ""
     emit(ClusterFound(facts.cluster(), simulated=bool(facts.simulated), namespace=root))
     made = await _prepared(stage, plan, {check.pod_security for check in wanted.values()})
     run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep, root=made[0] if made else None)
     try:
-        verdicts = await _examine_all(run, plan, checks, without, side_by_side=side_by_side)
+        verdicts = await _examine_all(run, plan, checks, begins.barred, side_by_side=side_by_side)
     finally:
         with stage.shielded():
             await _clean_up(run, made)

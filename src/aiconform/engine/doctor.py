@@ -71,7 +71,7 @@ async def examine(lane: PlainLane, patient: Patient) -> Diagnosis:
     needed = {name: access.of_check(check, groups) for name, check in checks.items()}
     found = await _access(api, needed, (*access.of_discovery(groups), *access.of_guards()))
     findings = [doctor_looks.version(str(said.get("gitVersion", "")), patient.release)]
-    services, broken = await _api_services(api)
+    services = await doctor_looks.looked("API services", lambda: doctor_looks.services(api))
     findings.append(services)
     if patient.dry_run:
         findings.append(
@@ -80,7 +80,7 @@ async def examine(lane: PlainLane, patient: Patient) -> Diagnosis:
     findings.append(await doctor_looks.looked("quotas", lambda: doctor_looks.quotas(api)))
     devices = await doctor_looks.devices(api, facts) if facts else []
     findings.insert(1, doctor_looks.clock(lane.seen.skews_s))
-    known = Known(facts, unread, found, needed, broken)
+    known = Known(facts, unread, found, needed, stuck=_held(services))
     requirements = [readiness(one, checks.get(one.id), known) for one in asked]
     cluster = facts.cluster() if facts else None
     return Diagnosis(
@@ -177,8 +177,6 @@ def _rights(found: Access, needed: Mapping[str, Sequence[Right]]) -> Rights:
     return Rights(asked=len(found.asked), missing=missing, unknown=found.unknown)
 
 
-async def _api_services(api: Api) -> tuple[Finding, tuple[str, ...]]:
-    try:
-        return await doctor_looks.api_services(api)
-    except UndecidableError as problem:
-        return Finding(name="API services", state="unknown", said=problem.cause), ()
+def _held(services: Finding) -> str:
+    """Why no run may begin: as its own preflight would refuse it."""
+    return f"API services: {services.said} ({'; '.join(services.details)})" if services.state == "bad" else ""

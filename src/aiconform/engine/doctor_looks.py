@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 
-from aiconform.engine import kinds
+from aiconform.engine import api_services, clocks, kinds
 from aiconform.engine.api import PAGE, Api, Obj
 from aiconform.engine.diagnosis import Devices, Finding
 from aiconform.engine.ownership import RUN_LABEL
@@ -44,12 +44,11 @@ def clock(skews_s: Sequence[tuple[float, float]]) -> Finding:
     """How far the server's clock is from ours, from the Date of its answers."""
     if not skews_s:
         return Finding(name="clock", state="unknown", said="no answer had a Date")
-    least, most = max(low for low, _ in skews_s), min(high for _, high in skews_s)
-    if least <= 0 <= most or least > most:  # clocks that were set meanwhile leave nothing between
+    ahead = clocks.ahead_s(skews_s)
+    if not ahead:
         return Finding(name="clock", state="good", said="the server's is ours, as far as whole seconds can tell")
-    off = least if least > 0 else -most
-    said = f"the server's is {'ahead' if least > 0 else 'behind'} by {off:.1f} s at least"
-    return Finding(name="clock", state="bad" if off > CLOCK_S else "note", said=said)
+    state: Literal["bad", "note"] = "bad" if abs(ahead) > CLOCK_S else "note"
+    return Finding(name="clock", state=state, said=f"the server's is {clocks.words(ahead)}")
 
 
 def version(version_: str, release: str) -> Finding:
@@ -61,22 +60,11 @@ def version(version_: str, release: str) -> Finding:
     return Finding(name="version", state="note", said=said)
 
 
-async def api_services(api: Api) -> tuple[Finding, tuple[str, ...]]:
-    """Whether every API that another server answers is available; and the groups of those that are not."""
-    items, _ = await api.list(kinds.API_SERVICE)
-    broken: list[str] = []
-    groups: list[str] = []
-    for item in items:
-        said = {one.get("type"): one for one in (item.get("status") or {}).get("conditions") or ()}
-        available = said.get("Available") or {}
-        if available.get("status") != "True":
-            why = available.get("message") or available.get("reason") or "nothing is told"
-            broken.append(f"{item['metadata']['name']}: {why}")
-            groups.append(str((item.get("spec") or {}).get("group", "")))
-    if not broken:
-        return Finding(name="API services", state="good", said=f"{len(items)} of {len(items)} are available"), ()
-    said_ = f"{len(broken)} of {len(items)} not available: while that is so, no namespace can be removed"
-    return Finding(name="API services", state="bad", said=said_, details=broken), tuple(sorted(set(groups)))
+async def services(api: Api) -> Finding:
+    """Whether every API that another server answers is available."""
+    found = await api_services.look(api)
+    details = [str(one) for one in found.silent]
+    return Finding(name="API services", state="bad" if details else "good", said=found.said, details=details)
 
 
 async def admission(api: Api, name: str, image: str) -> Finding:

@@ -73,6 +73,7 @@ class Facts:
         refused: accelerators that a device plugin offers and may not be asked for, with why.
         unused: accelerators that were seen and are left alone, with why; those refused are among them.
         handlers: pairs of a RuntimeClass and its handler.
+        remarks: what a reader should know of the cluster as the run began, of its preflight.
     """
 
     version: str
@@ -98,6 +99,7 @@ class Facts:
     refused: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     handlers: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def option(self, name: str) -> str:
         """What was told of the cluster under this name (:mod:`aiconform.catalog.options`), or empty."""
@@ -128,6 +130,7 @@ class Facts:
             ],
             asked_for=f"{', '.join(self.ways) or 'none that can be used'}; allocation {self.allocation}",
             left_alone=[*self.unused, *self.parts, *(f"{found}: in no vendor table" for found in self.unknown)],
+            remarks=list(self.remarks),
         )
 
 

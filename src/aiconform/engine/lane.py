@@ -48,7 +48,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, redacted. ``status`` 0 and ``error`` where no answer came. ``n`` numbers the request record."""
+    """What came back, redacted. ``status`` 0 and ``error`` where no answer came. ``n`` numbers the request record.
+
+    ``skew_s`` is how far the server's clock is ahead, as least and most, where the answer tells.
+    """
 
     n: int
     status: int
@@ -56,6 +59,7 @@ class Answer:
     content_type: str = ""
     error: str = ""
     retry_after_s: float = 0.0
+    skew_s: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aiconform.cluster.http import ClusterHttp, RawAnswer, RawRequest, RawStream
+from aiconform.engine.clocks import recorded_skew_s
 from aiconform.engine.lane import CUT, IMPORT, LEFT, Answer, Ask, Piece, Stream, TimeUp, audit_id
 from aiconform.engine.pace import Pace
 from aiconform.evidence.records import ChunkData, DeadlineData, RequestData, ResponseData
@@ -97,23 +98,25 @@ class LiveLane:
             UsageError: what is to be created cannot be written to the journal; it is not created.
         """
         if ask.method == IMPORT:
-            return self._imported(ask.path, self._ask(ask, stream=False))
+            return self._imported(ask.path, self._ask(ask, stream=False).n)
         async with self._wire.pace.turn(passed_on="/proxy/" in ask.path):
             manifest = self._journalled(ask)
-            n = self._ask(ask, stream=False)
+            asked = self._ask(ask, stream=False)
             try:
-                raw = await self._wire.http.send(self._outgoing(ask, n))
+                raw = await self._wire.http.send(self._outgoing(ask, asked.n))
             except anyio.get_cancelled_exc_class():
                 self._append(ResponseData(status=0, error=CUT))
                 raise
         content_type = self._wire.redactor.redact_text(raw.headers.get("content-type", ""))
         body = self._wire.redactor.redact_body(raw.body, content_type) if raw.body else b""
-        self._append(self._response(raw, body))
+        response = self._response(raw, body)
+        # by what is recorded, so that a replay finds the same
+        skew = recorded_skew_s(response.server_date, asked.wall, self._append(response).wall)
         if manifest and raw.status == 201 and self._wire.journal is not None:
             self._wire.journal.created(manifest, _uid(body))
         wait = seconds_to_wait(raw.headers.get("retry-after", ""))
         error = self._wire.redactor.redact_text(raw.error)
-        return Answer(n, raw.status, body, content_type, error, wait)
+        return Answer(asked.n, raw.status, body, content_type, error, wait, skew)
 
     def _journalled(self, ask: Ask) -> dict[str, Any]:
         """Write down what is about to be created, if anything is."""
@@ -136,7 +139,7 @@ class LiveLane:
 
     @asynccontextmanager
     async def _stream(self, ask: Ask) -> AsyncIterator[Stream]:
-        n = self._ask(ask, stream=True)
+        n = self._ask(ask, stream=True).n
         stream: LiveStream | None = None
         end = LEFT
         try:
@@ -177,7 +180,7 @@ class LiveLane:
         """Real seconds until ``limit``."""
         return limit - self._wire.clock.seconds()
 
-    def _ask(self, ask: Ask, *, stream: bool) -> int:
+    def _ask(self, ask: Ask, *, stream: bool) -> Record:
         data = RequestData(
             method=ask.method,
             path=ask.path,
@@ -188,7 +191,7 @@ class LiveLane:
             audit_id=audit_id(self.run, self.name, self._n),
             stream=stream,
         )
-        return self._append(data).n
+        return self._append(data)
 
     def _outgoing(self, ask: Ask, n: int) -> RawRequest:
         real = self._wire.redactor.restore_text

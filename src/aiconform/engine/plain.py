@@ -6,7 +6,6 @@ than it is told.
 
 from __future__ import annotations
 
-import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -55,14 +54,12 @@ class PlainLane(UnrecordedLane):
     async def exchange(self, ask: Ask) -> Answer:
         """Send a request, once its turn has come."""
         self.seen.requests += 1
-        self.heard = None
+        self.took_s = None
         answer = await super().exchange(ask)
-        if self.heard is not None:
-            self.seen.fastest_s = min(self.seen.fastest_s, self.heard.took_s)
-            if self.heard.server is not None:
-                # the header is cut to whole seconds, and was written some time between the question and the answer
-                stamp, after = self.heard.server.timestamp(), time.time()
-                self.seen.skews_s.append((stamp - after, stamp + 1 - (after - self.heard.took_s)))
+        if self.took_s is not None:
+            self.seen.fastest_s = min(self.seen.fastest_s, self.took_s)
+        if answer.skew_s is not None:
+            self.seen.skews_s.append(answer.skew_s)
         return answer
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:

@@ -1,12 +1,18 @@
-"""The preflight of a run: before anything is written, what it may do is asked, and all that is missing said at once."""
+"""The preflight of a run, before anything is written: what it may do, and whether what it makes could be removed again.
+
+All rights that are missing are said at once. What a reader should know of the cluster goes into the bundle.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aiconform.engine import api_services, clocks
 from aiconform.engine.access import ENGINE, Access, costs, of_check, of_engine, review, words
 from aiconform.engine.api import Api
+from aiconform.engine.api_services import Services
 from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT
 from aiconform.engine.undecidable import UndecidableError
 from aiconform.evidence.records import NoteData
@@ -38,8 +44,28 @@ class PreflightError(UndecidableError):
         self.hint = hint
 
 
-async def barred(stage: Stage, checks: Mapping[str, Check], facts: Facts, *, namespace: str) -> dict[str, str]:
-    """Why checks cannot be examined for want of rights, by requirement.
+@dataclass(frozen=True)
+class Cleared:
+    """What a run may begin with.
+
+    Attributes:
+        barred: why checks cannot be examined for want of rights, by requirement.
+        remarks: what a reader should know of the cluster as the run began.
+    """
+
+    barred: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    access: Access
+    services: Services | UndecidableError
+    ahead_s: float
+
+
+async def cleared(stage: Stage, checks: Mapping[str, Check], facts: Facts, *, namespace: str) -> Cleared:
+    """Look whether a run may begin, and for which checks.
 
     Args:
         stage: where the run takes place.
@@ -48,42 +74,77 @@ async def barred(stage: Stage, checks: Mapping[str, Check], facts: Facts, *, nam
         namespace: the name of the one the run will make.
 
     Raises:
-        PreflightError: nothing can be examined.
+        PreflightError: nothing can be examined, or what the run makes could not be removed.
     """
     if not checks or not stage.has(LANE):
-        return {}
+        return Cleared({})
     # of a check whose parts are still to come all rights are asked, for what they serve is not served yet
     needed = {name: of_check(check, None if stage.awaits(name) else facts.groups) for name, check in checks.items()}
-    found = await _asked(stage, needed, namespace)
-    if found is None or found.unknown:
+    found = await _looked(stage, needed, namespace)
+    if found is None:
+        return Cleared({})
+    barred = _barred(found.access, needed)
+    # a part of the cluster that is coming up may have its API service already, and no server yet
+    if isinstance(found.services, Services) and not any(map(stage.awaits, checks)):
+        _removable(found.services)
+    return Cleared(barred, tuple(_remarks(found)))
+
+
+def _barred(access: Access, needed: Mapping[str, tuple[Right, ...]]) -> dict[str, str]:
+    if access.unknown:
         return {}  # then the first refusal will tell
-    prices = costs(found.missing, needed)
+    prices = costs(access.missing, needed)
     if any(names == (ENGINE,) for names in prices.values()):
+        missing = f"{len(access.missing)} of {len(access.asked)} rights are missing"
         raise PreflightError(
-            f"{len(found.missing)} of {len(found.asked)} rights are missing, and without some of them nothing can run",
+            f"{missing}, and without some of them nothing can run",
             details=tuple(f"{right}: costs {', '.join(names)}" for right, names in prices.items()),
             hint="aiconform doctor --rbac prints the least role, for somebody who may create it",
         )
     return {
         name: words(lost)
         for name, rights in needed.items()
-        if (lost := [right for right in rights if right in found.missing and not right.sometimes])
+        if (lost := [right for right in rights if right in access.missing and not right.sometimes])
     }
 
 
-async def _asked(stage: Stage, needed: Mapping[str, tuple[Right, ...]], namespace: str) -> Access | None:
+def _removable(services: Services) -> None:
+    if services.silent:
+        details = tuple(f"API service {one}" for one in services.silent)
+        raise PreflightError(f"API services: {services.said}", details=details, hint=api_services.HINT)
+
+
+def _remarks(found: _Found) -> Iterator[str]:
+    if abs(found.ahead_s) > clocks.FAR_S:
+        yield f"the API server's clock is {clocks.words(found.ahead_s)}: its times and ours do not compare"
+    if isinstance(found.services, UndecidableError):
+        yield f"{api_services.NOT_KNOWN}: {found.services.cause}"
+
+
+async def _looked(stage: Stage, needed: Mapping[str, tuple[Right, ...]], namespace: str) -> _Found | None:
     lane = stage.lane(LANE)
     lane.write(NoteData(text=_BEGINS))
-    found: list[Access] = []
+    found: list[_Found] = []
 
     async def work() -> None:
+        api = Api(lane)
         wanted = [right for rights in (of_engine(), *needed.values()) for right in rights]
         try:
-            found.append(await review(Api(lane), wanted, namespace=namespace))
+            access = await review(api, wanted, namespace=namespace)
         except UndecidableError as undecidable:
             raise PreflightError(f"cannot ask what we may do: {undecidable.cause}") from undecidable
+        services = await _services(api)
+        found.append(_Found(access, services, clocks.ahead_s(api.skews_s)))
 
     ended_by = await stage.bounded(lane, work, limit_s=_LIMIT_S)
     if ended_by == PROBE_LIMIT:
-        raise PreflightError(f"access reviews were not answered within {_LIMIT_S:g} s")
+        raise PreflightError(f"the API server did not answer within {_LIMIT_S:g} s")
     return None if ended_by == INTERRUPTED else found[0]
+
+
+async def _services(api: Api) -> Services | UndecidableError:
+    """All API services, or why they are not known: that alone keeps no run from its work."""
+    try:
+        return await api_services.look(api)
+    except UndecidableError as problem:
+        return problem

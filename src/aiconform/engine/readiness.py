@@ -28,14 +28,14 @@ class Known:
         facts: of discovery; None where the cluster cannot be read, and ``unread`` says why.
         access: what may be done.
         needed: rights that each requirement's check needs.
-        silent: API groups for which the API server gets no answers.
+        stuck: why no run may begin, whatever it is asked; empty where it may.
     """
 
     facts: Facts | None
     unread: str
     access: Access
     needed: Mapping[str, Sequence[Right]]
-    silent: Sequence[str]
+    stuck: str
 
 
 def readiness(asked: Requirement, check: Check | None, known: Known) -> Readiness:
@@ -76,10 +76,7 @@ def _kept_by(requirement: str, known: Known) -> str:
     """What keeps a check from running on a cluster that has what it needs."""
     needed = known.needed[requirement]
     lost = [right for right in (*access.of_engine(), *needed) if right in known.access.missing and not right.sometimes]
-    if lost:
-        return access.words(lost)
-    silent = sorted({right.group for right in needed} & set(known.silent))
-    return f"the API server gets no answers for {', '.join(silent)}" if silent else ""
+    return access.words(lost) if lost else known.stuck
 
 
 def _state(gap: Unmet) -> Literal["cannot run", "n/a", "undecided"]:

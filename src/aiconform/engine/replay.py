@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 
+from aiconform.engine.clocks import recorded_skew_s
 from aiconform.engine.lane import (
     CUT,
     INTERRUPTED,
@@ -98,12 +99,15 @@ class ReplayLane:
     async def exchange(self, ask: Ask) -> Answer:
         """See :class:`~aiconform.engine.lane.Lane`."""
         record, request = self._asked(ask, stream=False)
+        answered = self._peek()
         response = self._take(ResponseData)
+        assert answered is not None  # noqa: S101 - _take has raised otherwise
         if response.error == CUT:
             raise ProbeCut(self._why_cut())
         body = self._blob(response.body) if response.body else b""
+        skew = recorded_skew_s(response.server_date, record.wall, answered.wall)
         response, body = self._substitution.response(self.name, request, response, body)
-        return Answer(record.n, response.status, body, response.content_type, response.error)
+        return Answer(record.n, response.status, body, response.content_type, response.error, skew_s=skew)
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:
         """See :class:`~aiconform.engine.lane.Lane`."""

@@ -38,7 +38,7 @@ GUARDS: Final = (
 )
 """What bounds a run on a cluster: without these it goes on unbounded, and says so."""
 NAMING: Final = ("?get namespaces", "?list apiservices.apiregistration.k8s.io")
-"""What tells why an object will not go."""
+"""What tells, before a run, whether what it makes could be removed, and after it why an object will not go."""
 WRITING: Final = ("create delete list watch namespaces", "list watch serviceaccounts")
 """What a run needs to make its namespace and to remove it."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import anyio
 
 from aiconform.cluster.http import ClusterHttp, RawRequest, RawStream
+from aiconform.engine.clocks import moment, skew_s
 from aiconform.engine.lane import Answer, Ask, Piece, Stream, TimeUp, audit_id
 from aiconform.engine.live import Clock, seconds_to_wait
 from aiconform.engine.pace import Pace
@@ -20,31 +19,18 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-@dataclass(frozen=True)
-class Heard:
-    """How an answer came.
-
-    Attributes:
-        took_s: seconds from the question to its end.
-        server: the API server's clock, if it told it.
-    """
-
-    took_s: float
-    server: datetime | None
-
-
 class UnrecordedLane:
     """See :class:`~aiconform.engine.lane.Lane`.
 
     Attributes:
-        heard: how the last answer came; None before, and where none came.
+        took_s: seconds from the last question to its answer's end; None before, and where none came.
         server_time: the API server's clock as of the last answer that told it; None before.
     """
 
     def __init__(self, http: ClusterHttp, run: str, name: str = "cleanup", pace: Pace | None = None) -> None:
         self.name = name
         self.run = run
-        self.heard: Heard | None = None
+        self.took_s: float | None = None
         self.server_time: datetime | None = None
         self._http = http
         self._clock = Clock()
@@ -63,13 +49,15 @@ class UnrecordedLane:
         """See :class:`~aiconform.engine.lane.Lane`."""
         request = self._request(ask)
         async with self._pace.turn():
-            before = self._clock.seconds()
+            before, asked = self._clock.seconds(), self._clock.wall()
             raw = await self._http.send(request)
+        date = raw.headers.get("date", "")
         if raw.status:
-            self.heard = Heard(self._clock.seconds() - before, _moment(raw.headers.get("date", "")))
-            self.server_time = self.heard.server or self.server_time
+            self.took_s = self._clock.seconds() - before
+            self.server_time = moment(date) or self.server_time
         wait = seconds_to_wait(raw.headers.get("retry-after", ""))
-        return Answer(self._n, raw.status, raw.body, raw.headers.get("content-type", ""), raw.error, wait)
+        skew = skew_s(date, asked, self._clock.wall())
+        return Answer(self._n, raw.status, raw.body, raw.headers.get("content-type", ""), raw.error, wait, skew)
 
     def stream(self, ask: Ask) -> AbstractAsyncContextManager[Stream]:
         """See :class:`~aiconform.engine.lane.Lane`."""
@@ -93,13 +81,6 @@ class UnrecordedLane:
         if ask.body is not None:
             headers["Content-Type"] = ask.content_type
         return RawRequest(ask.method, ask.path, ask.query, headers, ask.body)
-
-
-def _moment(date: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(date)
-    except (ValueError, TypeError):
-        return None
 
 
 class _OpenStream:

@@ -139,6 +139,9 @@ class ClusterFacts(_Document):
     capabilities: list[CapabilityFacts] = []
     asked_for: str = Field(default="", description="how accelerators are asked for: the mode, and what it came to")
     left_alone: list[str] = Field(default=[], description="accelerators that were seen and not used, each with why")
+    remarks: list[str] = Field(
+        default=[], description="what a reader should know of it as the run began, such as a clock that is far off"
+    )
 
 
 class Verdicts(_Document):

@@ -76,7 +76,7 @@ def build_report(source: Source, *, evidence_prefix: str = "bundle/") -> Report:
         images=tuple(sorted(plan.images.items())),
         ran=tuple(ran(source)),
         options=tuple(sorted(plan.options.items())),
-        unusual=tuple(plan.unusual),
+        unusual=(*plan.unusual, *verdicts.cluster.remarks),
         started=verdicts.started,
         ended=verdicts.ended,
         took_us=max((record.mono for record in source.records), default=0),

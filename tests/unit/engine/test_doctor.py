@@ -262,7 +262,23 @@ def test_an_api_service_that_is_not_available_is_named_with_what_it_costs() -> N
     found = examined(cluster, "pod_autoscaling")
     assert finding(found, "API services").state == "bad"
     assert finding(found, "API services").details == ["v1beta2.custom.metrics.k8s.io: no endpoints"]
-    assert of(found, "pod_autoscaling").reason == "the API server gets no answers for custom.metrics.k8s.io"
+    assert of(found, "pod_autoscaling").state == "cannot run"
+    assert of(found, "pod_autoscaling").reason == (
+        "API services: 1 of 2 not available: while that is so, no namespace can be removed "
+        "(v1beta2.custom.metrics.k8s.io: no endpoints)"
+    )
+
+
+def test_an_api_service_that_a_requirement_does_not_use_keeps_it_from_running_too() -> None:
+    """As a run would refuse to begin, whatever it is asked; what does not apply stays so."""
+    cluster = FakeCluster()
+    broken = api_service("v1.packages.example.com", available=False)
+    cluster.lists["/apis/apiregistration.k8s.io/v1/apiservices"][1].append(broken)
+    found = examined(cluster, "secure_accelerator_access", "virtualized_accelerator")
+    assert of(found, "secure_accelerator_access").state == "cannot run"
+    assert "v1.packages.example.com: nothing is told" in of(found, "secure_accelerator_access").reason
+    assert of(found, "virtualized_accelerator").state == "n/a"
+    assert found.exit_code == 3
 
 
 @pytest.mark.parametrize(

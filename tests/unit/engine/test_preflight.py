@@ -1,16 +1,17 @@
-"""Rights in a run: all that is missing is said before anything is written, and verdicts follow from it."""
+"""What a run looks at before it writes anything: its rights, the API services, the clock; verdicts follow from it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import pytest
-from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_cluster import FakeCluster, api_service
 
 from aiconform.cluster.http import RawAnswer, RawRequest
-from aiconform.engine import Check, Context
+from aiconform.engine import Check, Context, clocks
 from aiconform.engine.conduct import Outcome, compose, conduct
 from aiconform.engine.live import Clock, Wire
 from aiconform.engine.model import Unmet
@@ -154,3 +155,145 @@ def test_an_answer_that_is_none_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="cannot ask what we may do"):
         run.conducted()
     assert run.writes() == []
+
+
+# -- what could not be removed again -------------------------------------------------------------------------------
+
+SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
+METRICS = "v1beta1.metrics.k8s.io"
+
+
+def refused_for_good(name: str) -> Check:
+    """A check whose rights are missing, so that a run of it ends without writing."""
+    return check(name, "create pods")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "why"),
+    [
+        ([{"type": "Available", "status": "False", "message": "no endpoints"}], "no endpoints"),
+        ([{"type": "Available", "status": "Unknown", "reason": "Unchecked"}], "Unchecked"),
+        ([{"type": "Other", "status": "True"}], "nothing is told"),
+        ([], "nothing is told"),
+    ],
+)
+def test_an_api_service_that_would_hold_our_namespace_is_refused_before_the_first_write(
+    tmp_path: Path, conditions: list[dict[str, str]], why: str
+) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    run.cluster.lists[SERVICES][1].append(
+        {**api_service(METRICS, available=True), "status": {"conditions": conditions}}
+    )
+    with pytest.raises(PreflightError) as refused:
+        run.conducted()
+    assert refused.value.cause == "API services: 1 of 2 not available: while that is so, no namespace can be removed"
+    assert refused.value.details == (f"API service {METRICS}: {why}",)
+    assert "kubectl get apiservices" in refused.value.hint
+    assert run.writes() == []
+
+
+def test_with_all_api_services_available_a_run_begins(tmp_path: Path) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    run.cluster.lists[SERVICES][1].append(api_service(METRICS, available=True))
+    run.cluster.refuses["Namespace"] = "far enough"
+    with pytest.raises((PreflightError, AssertionError)):  # on to the first write, which this cluster does not take
+        run.conducted()
+    assert [one.path for one in run.writes()] == ["/api/v1/namespaces"]
+
+
+def test_missing_rights_are_said_before_an_api_service(tmp_path: Path) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    run.cluster.deny("create namespaces")
+    run.cluster.lists[SERVICES][1].append(api_service(METRICS, available=False))
+    with pytest.raises(PreflightError, match="rights are missing"):
+        run.conducted()
+
+
+class Arriving:
+    """Parts of the cluster that come up while the run goes on, and in the end do not."""
+
+    def expects(self, _requirement: str) -> bool:
+        return True
+
+    async def arrived(self, _requirement: str) -> str:
+        return "it did not come"
+
+    def state(self, _requirement: str) -> str:
+        return ""
+
+
+def test_an_api_service_of_a_part_that_is_coming_up_keeps_nobody(tmp_path: Path) -> None:
+    run = Run(tmp_path, refused_for_good(NAMES[0]))
+    run.stage._arrivals = Arriving()
+    run.cluster.deny("create pods")
+    run.cluster.lists[SERVICES][1].append(api_service(METRICS, available=False))
+    assert [one.outcome for one in run.conducted().checks] == ["undecided"]
+
+
+def test_who_may_not_list_api_services_is_told_so_and_goes_on(tmp_path: Path) -> None:
+    run = Run(tmp_path, refused_for_good(NAMES[0]))
+    run.cluster.deny("create pods", "list apiservices.apiregistration.k8s.io")
+    bundle = run.sealed(run.conducted())
+    (remark,) = bundle.verdicts.cluster.remarks
+    assert remark.startswith("whether all API services are available is not known: ")
+    assert "403 Forbidden" in remark
+    assert rejudge(bundle, run.checks).problems == ()
+
+
+def test_the_preflight_asks_one_thing_more_than_for_rights(tmp_path: Path) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    with pytest.raises((PreflightError, AssertionError)):
+        run.conducted()
+    asked = [one.path for one in run.cluster.requests]
+    reviews = [number for number, path in enumerate(asked) if "authorization" in path]
+    assert len(reviews) == 1
+    assert asked[reviews[0] + 1 : asked.index("/api/v1/namespaces")] == [SERVICES]
+
+
+# -- the clock -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ahead_s", "words"), [(0, ""), (30, ""), (-30, ""), (90, "ahead by"), (-3600, "behind by")])
+def test_a_clock_that_is_far_off_is_in_the_bundle_and_follows_from_its_log(
+    tmp_path: Path, ahead_s: float, words: str
+) -> None:
+    run = Run(tmp_path, refused_for_good(NAMES[0]))
+    run.cluster.deny("create pods")
+    run.cluster.ahead_s = ahead_s
+    bundle = run.sealed(run.conducted())
+    remarks = bundle.verdicts.cluster.remarks
+    assert [words in remark for remark in remarks] == ([True] if words else [])
+    if words:
+        off = float(remarks[0].partition(words)[2].split()[0])
+        assert abs(ahead_s) - 2 <= off <= abs(ahead_s)
+    assert rejudge(bundle, run.checks).problems == ()
+
+
+def test_a_note_on_the_clock_that_the_log_does_not_give_is_found(tmp_path: Path) -> None:
+    run = Run(tmp_path, refused_for_good(NAMES[0]))
+    run.cluster.deny("create pods")
+    run.cluster.ahead_s = 90
+    bundle = run.sealed(run.conducted())
+    forged = bundle.verdicts.cluster.model_copy(update={"remarks": []})
+    other = replace(bundle, verdicts=bundle.verdicts.model_copy(update={"cluster": forged}))
+    assert rejudge(other, run.checks).problems == ("verdicts.json: cluster not as the log gives",)
+
+
+@pytest.mark.parametrize(
+    ("date", "asked", "answered"),
+    [
+        ("yesterday", "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.000Z"),
+        ("", "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.000Z"),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", "a while ago", "2026-01-01T00:00:01.000Z"),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", "2026-01-01T00:00:00", "2026-01-01T00:00:01"),
+        ("Thu, 01 Jan 2026 00:00:00 +999999999999", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"),
+    ],
+)
+def test_times_that_are_none_say_nothing_of_the_clock(date: str, asked: str, answered: str) -> None:
+    assert clocks.recorded_skew_s(date, asked, answered) is None
+    assert clocks.ahead_s([]) == 0.0
+
+
+def test_a_skew_is_between_the_question_and_the_answer() -> None:
+    date = "Thu, 01 Jan 2026 00:01:00 GMT"
+    assert clocks.recorded_skew_s(date, "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:02.500Z") == (57.5, 61.0)

@@ -64,6 +64,15 @@ def test_what_is_unusual_in_the_way_to_the_cluster_is_told() -> None:
     unusual = sample(sample_plan().model_copy(update={"unusual": [words]}))
     assert words in Page(render_html(unusual)).text
     assert words in render_markdown(unusual).replace("\\", "")
+
+
+def test_what_a_reader_should_know_of_the_cluster_is_told() -> None:
+    words = "the API server's clock is ahead by 90.0 s at least"
+    bundle = sample()
+    cluster = bundle.verdicts.cluster.model_copy(update={"remarks": [words]})
+    bundle.verdicts = bundle.verdicts.model_copy(update={"cluster": cluster})
+    assert words in Page(render_html(bundle)).text
+    assert words in render_markdown(bundle).replace("\\", "")
     assert words not in Page(render_html(sample())).text
 
 
