@@ -110,11 +110,12 @@ class Context(Asking):
                 seen. The observation is made either way.
         """
         start = self._lane.now
-        state, objects = await self.seen(target, condition, expected=expected, within_s=within_s)
-        if state.outcome != "met" and explain is not None:
+        end = await self._confirmed(target, condition, expected, within_s)
+        state = end.state
+        if state.outcome != "met" and end.sure and explain is not None:
             state = await explain(state)
         self.conclude(state, expected=expected, took_s=self._lane.now - start, within_s=within_s)
-        return objects
+        return end.objects
 
     async def seen(
         self,
@@ -126,9 +127,10 @@ class Context(Asking):
     ) -> tuple[State, Objects]:
         """Watch until the condition is met or wrong, or time is up; states nothing, which is left to the caller.
 
-        For what may be so or not so on a good cluster; what should be so is for :meth:`until`.
+        For what may be so or not so on a good cluster; what should be so is for :meth:`until`. At the limit all is read
+        once more; if that shows the condition met, the state is blocked: whether it was in time is not known.
         """
-        end = await self._watch(target, condition, expected, within_s)
+        end = await self._confirmed(target, condition, expected, within_s)
         return end.state, end.objects
 
     def conclude(self, state: State, *, expected: str, took_s: float, within_s: float) -> None:
@@ -242,7 +244,7 @@ class Context(Asking):
         """Watch until this object, by its uid, is gone.
 
         Raises:
-            StopProbe: it is still there (failed).
+            StopProbe: it is still there (failed), or it is not known whether it went in time (undecided).
         """
         start = self._lane.now
         target = waits.Target(handle.kind, handle.namespace, {}, f"metadata.name={handle.name}")
@@ -253,10 +255,9 @@ class Context(Asking):
             return State("met", f"{handle} is gone")
 
         expected = f"{handle} goes away within {within_s:g} s"
-        seen = await self._watch(target, absent, expected, within_s)
+        seen = await self._confirmed(target, absent, expected, within_s)
         if seen.state.outcome != "met":
-            self._note(expected, seen.state.observed, "failed")
-            raise StopProbe
+            self.conclude(seen.state, expected=expected, took_s=self._lane.now - start, within_s=within_s)
         try:
             await self._api.read(handle.kind, handle.name, handle.namespace, uid=handle.uid)
         except RefusedError as refused:
@@ -266,6 +267,14 @@ class Context(Asking):
                 return
             raise
         raise UndecidableError(f"{handle} is absent from the list, but can still be read")
+
+    async def _confirmed(
+        self, target: waits.Target | Handle | Handles, condition: waits.Condition, expected: str, limit_s: float
+    ) -> waits.WaitEnd:
+        limit = self._lane.now + limit_s
+        end = await self._watch(target, condition, expected, limit_s)
+        wanted, checked = self._selected(target, condition)
+        return await waits.confirmed(self._api, wanted, checked, end, limit=limit)
 
     async def _watch(
         self, target: waits.Target | Handle | Handles, condition: waits.Condition, expected: str, limit_s: float

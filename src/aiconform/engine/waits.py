@@ -24,6 +24,8 @@ Tell = Callable[[str], None]
 
 SILENCE_S = 60.0
 """A watch that says nothing for so long may be dead: everything is read anew."""
+_EARLY_S = 0.1
+"""A wait may end so much before its limit, as clocks go."""
 _TRY_AGAIN = (410, 429, 500, 502, 503, 504)
 
 
@@ -39,11 +41,15 @@ class Target:
 
 @dataclass(frozen=True)
 class WaitEnd:
-    """How a wait ended: by the condition (``limit_reached`` False) or by its limit, and what was seen last."""
+    """How a wait ended: by the condition (``limit_reached`` False) or by its limit, and what was seen last.
+
+    ``sure`` is False where the state says that what was seen last cannot be relied on.
+    """
 
     state: State
     objects: list[Obj]
     limit_reached: bool
+    sure: bool = True
 
 
 async def watch(
@@ -67,6 +73,28 @@ async def watch(
                     return WaitEnd(state, objects, limit_reached=False)
     except TimeUp:
         pass
+    return WaitEnd(state, objects, limit_reached=True)
+
+
+async def confirmed(api: Api, target: Target, condition: Condition, end: WaitEnd, *, limit: float) -> WaitEnd:
+    """What a wait came to, read anew where it ended at its limit and would count as failed.
+
+    A watch that tells nothing may have broken off unnoticed, and what it told last may be long past. Nothing tells
+    since when a condition is met that only reading anew shows: in time or not, so that is left undecided.
+    """
+    # a replay with other answers ends where the log has nothing more: the limit was not reached, and nothing read anew
+    at_limit = end.limit_reached and api.lane.now >= limit - _EARLY_S
+    if not at_limit or end.state.outcome != "waiting":
+        return end
+    try:
+        objects, _ = await api.list(target.kind, target.namespace, labels=target.labels, fields=target.fields)
+    except UndecidableError as problem:
+        doubt = State("nothing", f"{end.state.observed} when last told of (reading it anew: {problem.cause})")
+        return WaitEnd(doubt, end.objects, limit_reached=True, sure=False)
+    state = condition(objects)
+    if state.outcome == "met":
+        doubt = State("blocked", f"{state.observed} when read anew at the end, of which no watch had told")
+        return WaitEnd(doubt, objects, limit_reached=True, sure=False)
     return WaitEnd(state, objects, limit_reached=True)
 
 

@@ -13,7 +13,7 @@ from aiconform.catalog.options import OPTIONS
 from aiconform.checks._kit import gang_coscheduling, gang_kai, gang_kueue, gang_room, gang_volcano, gangs
 from aiconform.checks._kit.gang import Aside, Group
 from aiconform.checks._kit.gang_room import Room
-from aiconform.engine import Handle, RefusedError, StopProbe, kinds
+from aiconform.engine import Handle, RefusedError, State, StopProbe, kinds
 
 Obj = dict[str, Any]
 
@@ -67,6 +67,19 @@ def test_kueue_runs_where_it_takes_our_queue_up() -> None:
     assert kueue(ctx).queue == "gang-1"
     idle = kueue(Scripted())
     assert idle == Aside("Kueue", "our queue is not taken up in 30 s: LocalQueue: no word of it yet")
+
+
+class Doubtful(Scripted):
+    """Waits that end without telling what is so."""
+
+    async def seen(self, *_: object, **__: object) -> tuple[State, list[Obj]]:
+        return State("blocked", "met when read anew at the end, of which no watch had told"), []
+
+
+def test_a_system_of_which_it_is_not_known_whether_it_runs_is_not_called_idle() -> None:
+    for looked in (volcano(Doubtful()), kueue(Doubtful())):
+        assert isinstance(looked, Aside)
+        assert (looked.outcome, looked.reason[:19]) == ("undecided", "met when read anew ")
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(403, "undecided"), (500, "failed")])

@@ -131,7 +131,13 @@ async def takes_pods(
     await leave(ctx, room, [pod])
     if state.outcome == "met":
         return None
-    return Aside(words, f"no Deployment carries its labels, and no scheduler {scheduler} took a pod up in {ALIVE_S} s")
+    reason = f"no Deployment carries its labels, and no scheduler {scheduler} took a pod up in {ALIVE_S} s"
+    return not_known(words, state) or Aside(words, reason)
+
+
+def not_known(words: str, state: State) -> Aside | None:
+    """A system of which a wait did not tell whether it runs; None where it told."""
+    return Aside(words, state.observed, "undecided") if state.outcome in ("blocked", "nothing") else None
 
 
 async def job_completed(ctx: Context, words: str, group: Group) -> None:

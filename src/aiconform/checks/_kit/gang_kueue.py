@@ -49,7 +49,8 @@ class Kueue:
             return Aside(words, refused.cause, outcome)
         state, _ = await ctx.seen(queue, _active, expected=f"{words} takes up our queue", within_s=gang.ALIVE_S)
         if state.outcome != "met":
-            return Aside(words, f"our queue is not taken up in {gang.ALIVE_S} s: {state.observed}")
+            reason = f"our queue is not taken up in {gang.ALIVE_S} s: {state.observed}"
+            return gang.not_known(words, state) or Aside(words, reason)
         return replace(self, words=words, queue=name)
 
     async def _queue(self, ctx: Context, room: Room, name: str) -> Handle:
