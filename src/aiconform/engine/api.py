@@ -67,10 +67,8 @@ class Api:
     def __init__(self, lane: Lane, versions: dict[str, int] | None = None) -> None:
         self.lane = lane
         self._versions = {} if versions is None else versions
-        self.asked: list[int] = []
-        """Numbers of the request records so far, for what an observation rests on."""
-        self.skews_s: list[tuple[float, float]] = []
-        """How far the server's clock is ahead by each answer that told it (:mod:`~aiconform.engine.clocks`)."""
+        self.asked: list[int] = []  # numbers of the request records so far, for what an observation rests on
+        self.skews_s: list[tuple[float, float]] = []  # what each answer told of the server's clock
 
     async def get(self, path: str, *, query: tuple[tuple[str, str], ...] = (), accept: str = JSON) -> Obj:
         """The JSON object at a path, tried again on answers that say 'try again'.
@@ -327,8 +325,7 @@ class Api:
     async def _exchange(self, ask: Ask) -> Answer:
         answer = await self.lane.exchange(ask)
         self.asked.append(answer.n)
-        if answer.skew_s is not None:
-            self.skews_s.append(answer.skew_s)
+        self.skews_s += [answer.skew_s] if answer.skew_s else []
         return answer
 
     async def _settled(self, ask: Ask) -> Answer:
@@ -343,8 +340,8 @@ class Api:
 
     async def _wait(self, answer: Answer, attempt: int) -> None:
         """Let the time pass that the answer asks for, else a little more at each attempt."""
-        wait = answer.retry_after_s or 0.2 * 2**attempt
-        await self.lane.pause(min(wait, _LONGEST_WAIT_S), limit=float("inf"), waiting_for="the API server")
+        wait = min(answer.retry_after_s or 0.2 * 2**attempt, _LONGEST_WAIT_S)
+        await self.lane.pause(wait, limit=float("inf"), waiting_for="the API server")
 
     @staticmethod
     def _object(answer: Answer, what: str, status: int = 200) -> Obj:

@@ -179,4 +179,4 @@ def _rights(found: Access, needed: Mapping[str, Sequence[Right]]) -> Rights:
 
 def _held(services: Finding) -> str:
     """Why no run may begin: as its own preflight would refuse it."""
-    return f"API services: {services.said} ({'; '.join(services.details)})" if services.state == "bad" else ""
+    return "no run begins while an API service is not available" if services.state == "bad" else ""
