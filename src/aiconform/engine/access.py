@@ -19,6 +19,7 @@ from aiconform.engine.rights import (
     OPTIONAL,
     WRITING,
     Right,
+    chosen,
     granting,
     grouped,
     parse,
@@ -28,6 +29,7 @@ from aiconform.engine.rights import (
 from aiconform.engine.undecidable import RefusedError
 
 if TYPE_CHECKING:
+    from aiconform.engine.facts import Facts
     from aiconform.engine.model import Check
 
 _REVIEWS = "/apis/authorization.k8s.io/v1"
@@ -94,10 +96,17 @@ def _head(kind: str) -> Obj:
     return {"apiVersion": "authorization.k8s.io/v1", "kind": kind}
 
 
-def of_check(check: Check, groups: Iterable[str] | None) -> tuple[Right, ...]:
-    """What a check needs where these group versions are served; None: on any cluster."""
-    every = parse(*check.rights)
-    return every if groups is None else served(every, groups)
+def of_check(check: Check, facts: Facts | None, groups: Iterable[str] | None = None) -> tuple[Right, ...]:
+    """What a check needs on a cluster.
+
+    Args:
+        check: which.
+        facts: what is known of the cluster; None: nothing, and of what depends on it all is needed sometimes.
+        groups: the group versions that are served, where that alone is known; None: any.
+    """
+    every = chosen(check.rights, facts)
+    known = facts.groups if facts is not None else groups
+    return every if known is None else served(every, known)
 
 
 def of_discovery(groups: Iterable[str] | None) -> tuple[Right, ...]:

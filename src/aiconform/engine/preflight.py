@@ -53,7 +53,7 @@ async def barred(stage: Stage, checks: Mapping[str, Check], facts: Facts, *, nam
     if not checks or not stage.has(LANE):
         return {}
     # of a check whose parts are still to come all rights are asked, for what they serve is not served yet
-    needed = {name: of_check(check, None if stage.awaits(name) else facts.groups) for name, check in checks.items()}
+    needed = {name: of_check(check, None if stage.awaits(name) else facts) for name, check in checks.items()}
     found = await _asked(stage, needed, namespace)
     if found is None or found.unknown:
         return {}  # then the first refusal will tell

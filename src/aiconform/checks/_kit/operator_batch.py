@@ -48,6 +48,7 @@ class Batch:
         teller: that object: the job itself, or one that the operator makes for it.
         victim: a part of it that the operator must put right, and the uids of the members that go with it.
         finalize: see :class:`~aiconform.checks._kit.operator.Operator`.
+        rights: see :class:`~aiconform.checks._kit.operator.Operator`.
         container: what the container of a member is called.
     """
 
@@ -63,6 +64,7 @@ class Batch:
     teller: Callable[[Context, Handle], Target | Handle]
     victim: Callable[[Context, Handle, list[Obj]], Awaitable[tuple[Handle, frozenset[str]]]]
     finalize: Callable[[Context], Awaitable[None]]
+    rights: tuple[str, ...]
     container: str = CONTAINER
 
 
@@ -81,6 +83,7 @@ def operator(batch: Batch) -> Operator:
         disturb=partial(_disturb, batch),
         finalize=batch.finalize,
         remove=partial(_remove, batch),
+        rights=batch.rights,
     )
 
 

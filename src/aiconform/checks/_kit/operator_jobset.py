@@ -86,5 +86,9 @@ JOB_SET = operator_batch.operator(
         teller=lambda _ctx, made: made,
         victim=victim,
         finalize=finalize,
+        rights=(
+            "create delete get list watch jobsets.jobset.x-k8s.io",
+            "delete list watch jobs.batch",
+        ),
     )
 )

@@ -104,5 +104,10 @@ KUEUE = operator_batch.operator(
         teller=_workload,
         victim=victim,
         finalize=finalize,
+        rights=(
+            "create delete get list watch jobs.batch clusterqueues.kueue.x-k8s.io",
+            "create delete list watch localqueues.kueue.x-k8s.io resourceflavors.kueue.x-k8s.io",
+            "delete list watch workloads.kueue.x-k8s.io",
+        ),
     )
 )

@@ -89,6 +89,11 @@ TRAINER = operator_batch.operator(
         teller=lambda _ctx, made: made,
         victim=victim,
         finalize=finalize,
+        rights=(
+            "create delete get list watch trainjobs.trainer.kubeflow.org",
+            "create delete list watch trainingruntimes.trainer.kubeflow.org",
+            "delete get jobsets.jobset.x-k8s.io",
+        ),
         container=CONTAINER,
     )
 )

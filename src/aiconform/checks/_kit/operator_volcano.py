@@ -76,5 +76,6 @@ VOLCANO = operator_batch.operator(
         teller=lambda _ctx, made: made,
         victim=victim,
         finalize=finalize,
+        rights=("create delete get list watch jobs.batch.volcano.sh",),
     )
 )
