@@ -1,8 +1,8 @@
 """What we may do: asked by access reviews, which store nothing, before anything is written.
 
-A SelfSubjectRulesReview for a namespace that does not exist says in one answer what is granted on the whole cluster.
-What it does not show is asked right by right (SelfSubjectAccessReview): only such a No is a gap, for authorizers that
-cannot list their rules say Yes there.
+A SelfSubjectRulesReview for a namespace that does not exist says in one answer what is granted on the whole cluster,
+and whether that is all. Where it may not be, since some authorizers cannot list their rules, what it does not show is
+asked right by right (SelfSubjectAccessReview), and only such a No is a gap. A right in one namespace is asked so too.
 """
 
 from __future__ import annotations
@@ -68,18 +68,23 @@ async def review(api: Api, wanted: Iterable[Right], *, namespace: str) -> Access
     """
     asked = together(wanted)
     try:
-        open_ = await _not_listed(api, asked, namespace)
-        missing = [right for right in open_ if not await _allowed(api, right)]
+        not_listed, whole = await _not_listed(api, asked, namespace)
+        doubtful = [right for right in not_listed if right.namespace or not whole]
+        denied = [right for right in doubtful if not await _allowed(api, right)]
     except RefusedError as refused:
         return Access(asked, (), f"access reviews are refused: {refused.cause}")
-    return Access(asked, tuple(missing), "", len(open_))
+    missing = tuple(right for right in not_listed if right in denied or right not in doubtful)
+    return Access(asked, missing, "", len(doubtful))
 
 
-async def _not_listed(api: Api, asked: Iterable[Right], namespace: str) -> list[Right]:
+async def _not_listed(api: Api, asked: Iterable[Right], namespace: str) -> tuple[list[Right], bool]:
+    """The rights that no rule shows, and whether the rules are known to be all there are."""
     body = {**_head("SelfSubjectRulesReview"), "spec": {"namespace": namespace}}
     answer = await api.ask(f"{_REVIEWS}/selfsubjectrulesreviews", body)
-    listed = [granting(rule) for rule in (answer.get("status") or {}).get("resourceRules") or ()]
-    return [right for right in asked if not any(gives(right) for gives in listed)]
+    status = answer.get("status") or {}
+    listed = [granting(rule) for rule in status.get("resourceRules") or ()]
+    whole = status.get("incomplete") is False and not status.get("evaluationError")
+    return [right for right in asked if not any(gives(right) for gives in listed)], whole
 
 
 async def _allowed(api: Api, right: Right) -> bool:

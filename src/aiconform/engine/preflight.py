@@ -38,13 +38,13 @@ class PreflightError(UndecidableError):
         self.hint = hint
 
 
-async def barred(stage: Stage, checks: Mapping[str, Check], facts: Facts, *, namespace: str) -> dict[str, str]:
+async def barred(stage: Stage, checks: Mapping[str, Check], facts: Facts | None, *, namespace: str) -> dict[str, str]:
     """Why checks cannot be examined for want of rights, by requirement.
 
     Args:
         stage: where the run takes place.
         checks: those that would be examined, by requirement.
-        facts: what discovery found.
+        facts: what discovery found; None where it was refused.
         namespace: the name of the one the run will make.
 
     Raises:

@@ -126,6 +126,25 @@ def test_without_what_every_run_needs_all_gaps_are_said_and_nothing_starts(tmp_p
     assert run.writes() == []
 
 
+def test_who_may_not_read_nodes_is_told_of_all_other_rights_too(tmp_path: Path) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    run.cluster.deny("list nodes", "create namespaces", "create pods")
+    with pytest.raises(PreflightError) as refused:
+        run.conducted()
+    assert "3 of 9 rights are missing" in refused.value.cause
+    assert "list nodes: costs every requirement" in refused.value.details
+    assert run.writes() == []
+
+
+def test_who_may_not_read_nodes_where_no_reviews_are_answered_is_told_that(tmp_path: Path) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    run.cluster.deny("list nodes")
+    run.cluster.reviews = False
+    with pytest.raises(PreflightError) as refused:
+        run.conducted()
+    assert "GET /api/v1/nodes: 403 Forbidden" in refused.value.cause
+
+
 def test_rights_that_are_needed_sometimes_or_on_what_is_not_there_bar_nobody(tmp_path: Path) -> None:
     run = Run(tmp_path, check(NAMES[0], "?list events", "create rayclusters.ray.io"))
     run.cluster.deny("list events", "create rayclusters.ray.io")

@@ -79,7 +79,7 @@ async def _told(ctx: Context) -> Monitoring | None:
     if url := ctx.option("prometheus-url"):
         return await prometheus_relay.to(ctx, url)
     if service := ctx.option("prometheus"):
-        return prometheus_service.told(ctx, service)
+        return await prometheus_service.told(ctx, service)
     return None
 
 
