@@ -22,7 +22,7 @@ CHECK = Check(
     ),
     headline="denied by {webhook}; task computed in {task}",
     rights=(
-        "create delete get list watch pods",
+        "get list watch pods",
         "get pods/log",
         "list deployments.apps services",
         "list validatingwebhookconfigurations.admissionregistration.k8s.io",

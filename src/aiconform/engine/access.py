@@ -7,7 +7,7 @@ asked right by right (SelfSubjectAccessReview), and only such a No is a gap. A r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -148,6 +148,14 @@ def costs(missing: Iterable[Right], needed: Mapping[str, Iterable[Right]]) -> di
             names = (*names, KNOWING if right in knowing else BOUNDS)
         found[right] = names
     return found
+
+
+def told(prices: Mapping[Right, Sequence[str]]) -> tuple[str, ...]:
+    """For people: in one line the rights on one thing that cost the same."""
+    alike: dict[tuple[str, ...], list[Right]] = {}
+    for right, names in prices.items():
+        alike.setdefault((str(right).partition(" ")[2], *names), []).append(right)
+    return tuple(f"{grouped(rights)[0]}: costs {', '.join(names)}" for (_, *names), rights in alike.items())
 
 
 def words(missing: Iterable[Right]) -> str:

@@ -117,7 +117,8 @@ async def _discovered(stage: Stage, plan: Plan, checks: Mapping[str, Check]) -> 
     if not isinstance(found, Unread):
         return found
     if found.forbidden:  # then other rights are likely to be missing too, and are said at once
-        await barred(stage, checks, None, namespace=namespaces(plan.run)["restricted"])
+        planned = {one.requirement: checks[one.requirement] for one in plan.checks if one.requirement in checks}
+        await barred(stage, planned, None, namespace=namespaces(plan.run)["restricted"])
     raise PreflightError(found.cause)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from aiconform.engine.access import ENGINE, Access, costs, of_check, of_engine, review, words
+from aiconform.engine.access import ENGINE, Access, costs, of_check, of_engine, review, told, words
 from aiconform.engine.api import Api
 from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT
 from aiconform.engine.undecidable import UndecidableError
@@ -59,9 +59,11 @@ async def barred(stage: Stage, checks: Mapping[str, Check], facts: Facts | None,
         return {}  # then the first refusal will tell
     prices = costs(found.missing, needed)
     if any(names == (ENGINE,) for names in prices.values()):
+        none, number = len(found.missing) == len(found.asked), len(found.asked)
+        some = f"{len(found.missing)} of {number} rights are missing, and without some of them nothing can run"
         raise PreflightError(
-            f"{len(found.missing)} of {len(found.asked)} rights are missing, and without some of them nothing can run",
-            details=tuple(f"{right}: costs {', '.join(names)}" for right, names in prices.items()),
+            f"none of the {number} rights that are needed is given" if none else some,
+            details=() if none else told(prices),
             hint="aiconform doctor --rbac prints the least role, for somebody who may create it",
         )
     return {

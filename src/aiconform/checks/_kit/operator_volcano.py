@@ -76,6 +76,9 @@ VOLCANO = operator_batch.operator(
         teller=lambda _ctx, made: made,
         victim=victim,
         finalize=finalize,
-        rights=("create delete get list watch jobs.batch.volcano.sh",),
+        rights=(
+            "delete pods",
+            "create delete get list watch jobs.batch.volcano.sh",
+        ),
     )
 )
