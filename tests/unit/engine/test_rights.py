@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
+from tests.support.asking import CHECKS, asked, broad, unasked, unsaid
 
 from aiconform import catalog
-from aiconform.checks import all_checks
 from aiconform.engine.access import of_check
-from aiconform.engine.arriving import look
 from aiconform.engine.facts import Facts
 from aiconform.engine.rights import (
     DISCOVERY,
@@ -30,11 +27,9 @@ from aiconform.engine.rights import (
     served,
     together,
 )
-from aiconform.engine.stage import ReplayStage
-from aiconform.evidence.reader import Bundle, open_bundle
+from aiconform.evidence.reader import open_bundle
 
 GOLDEN = sorted((Path(__file__).parents[2] / "golden").glob("*.tar.gz"))
-CHECKS = all_checks()
 NAMESPACES = "aiconform-"
 
 
@@ -203,56 +198,6 @@ def test_every_check_says_what_it_needs(name: str) -> None:
 # -- the tables against what the recorded runs asked --------------------------------------------------------------
 
 
-def used(bundle: Bundle, lane: str) -> Iterator[Right]:
-    """The rights that the requests of a lane rest on."""
-    for record in bundle.lanes[lane]:
-        if record.type == "request":
-            right = right_of(record.data["method"], record.data["path"], dict(record.data["query"]))
-            if right is not None:
-                yield right
-
-
-def right_of(method: str, path: str, query: dict[str, str]) -> Right | None:
-    """The right that a request needs; None for what everybody may ask (discovery, reviews)."""
-    parts = path.strip("/").split("/")
-    core = parts[0] == "api"
-    group, rest = ("", parts[2:]) if core else (parts[1] if len(parts) > 1 else "", parts[3:])
-    if parts[0] not in ("api", "apis") or not rest or group == "authorization.k8s.io":
-        return None
-    if rest[0] == "namespaces" and len(rest) > 2:
-        rest = rest[2:]
-    resource = rest[0] + (f"/{rest[2]}" if len(rest) > 2 else "")
-    verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method)
-    if verb is None:
-        verb = "get" if len(rest) > 1 else "watch" if query.get("watch") else "list"
-    return Right(group, resource, verb)
-
-
-def broad(right: Right) -> Right:
-    """The same right on any object: recorded names may be pseudonyms."""
-    return Right(right.group, right.resource, right.verb, sometimes=right.sometimes)
-
-
-def lanes_of(bundle: Bundle) -> Iterator[tuple[str, str]]:
-    """Each lane, with the requirement whose it is; ``engine`` where it is nobody's."""
-    for lane in bundle.lanes:
-        first, _, rest = lane.partition("/")
-        yield lane, rest if first == "cleanup" and rest else "engine" if first not in CHECKS else first
-
-
-def asked(bundle: Bundle, name: str) -> set[Right]:
-    return {right for lane, owner in lanes_of(bundle) if owner == name for right in used(bundle, lane)}
-
-
-def needed(bundle: Bundle, name: str) -> list[Right]:
-    """What the check needs on the cluster as it was found before it was examined."""
-    mine = f"discovery/{name}"
-    lane = mine if mine in bundle.lanes else "discovery"
-    facts = anyio.run(look, ReplayStage(bundle), lane, bundle.plan.options)
-    assert isinstance(facts, Facts)
-    return [broad(right) for right in of_check(CHECKS[name], facts)]
-
-
 BUNDLES = {path.name: open_bundle(path) for path in GOLDEN}
 RECORDED = [
     (file, check.requirement)
@@ -264,18 +209,12 @@ RECORDED = [
 
 @pytest.mark.parametrize(("file", "name"), RECORDED)
 def test_no_check_asks_what_its_table_does_not_say(file: str, name: str) -> None:
-    # its guard is the engine's, and made in the check's own lanes
-    said = {*needed(BUNDLES[file], name), *map(broad, parse(*GUARDS))}
-    assert sorted(map(str, asked(BUNDLES[file], name) - said)) == []
+    assert unsaid(BUNDLES[file], name) == []
 
 
 @pytest.mark.parametrize(("file", "name"), RECORDED)
 def test_no_table_says_what_its_check_does_not_ask(file: str, name: str) -> None:
-    """A wait lists, and watches only if what it waits for is not there yet: both are one right here."""
-    found = asked(BUNDLES[file], name)
-    found |= {Right(right.group, right.resource, "watch") for right in found if right.verb == "list"}
-    said = {right for right in needed(BUNDLES[file], name) if not right.sometimes}
-    assert sorted(map(str, said - found)) == []
+    assert unasked(BUNDLES[file], name) == []
 
 
 def test_the_engine_asks_what_its_tables_say() -> None:
