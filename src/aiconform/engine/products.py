@@ -38,7 +38,7 @@ PRODUCTS: Final = (
         (GANG, OPERATOR),
         ("batch.volcano.sh",),
         "Job.batch.volcano.sh",
-        "a Job that asks for a plugin it does not have",
+        "a Job whose minAvailable is more than its tasks' replicas together",
         frozenset({"volcano", "volcano-scheduler"}),
     ),
     Product(
@@ -46,7 +46,7 @@ PRODUCTS: Final = (
         (GANG, OPERATOR),
         ("kueue.x-k8s.io",),
         "a suspended Job.batch with the label of a LocalQueue",
-        "a ClusterQueue that chooses namespaces by a label to be one of no values",
+        "a ClusterQueue whose flavors' resources are not its covered resources, in their order",
         frozenset({"kueue"}),
     ),
     Product("KAI Scheduler", (GANG,), ("scheduling.run.ai", "kai.scheduler"), "PodGroup.scheduling.run.ai"),
