@@ -69,17 +69,25 @@ TURNS: Mapping[str, Turn] = {
         ("ai_service_metrics",), {"prometheus-url": "http://prometheus-operated.monitoring.svc:9090"}
     ),
     "gateway": Turn(("ai_inference",), {"gateway-port": "8080", "gateway-address": "in-cluster"}),
-    "claims": Turn(("driver_runtime_management", "secure_accelerator_access"), {"allocation": "dra"}),
 }
 
 
 @dataclass
 class Result:
-    """What came of a turn: figures by what they count, and what is wrong."""
+    """What came of a turn.
+
+    Attributes:
+        figures: by what they count.
+        wrong: what is otherwise than it should be.
+        used: rights that were granted and used.
+        rare: rights that were granted and not used, for what did not happen.
+    """
 
     name: str
     figures: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    used: set[Right] = field(default_factory=set)
+    rare: set[Right] = field(default_factory=set)
 
     def say(self, what: str, value: object) -> None:
         """Keep a figure, and show it at once."""
@@ -101,6 +109,8 @@ def main(arguments: Sequence[str]) -> int:
         for name, turn in turns.items():
             results.append(_turn(cluster, name, turn, tried))
     _table(results)
+    never = {right for one in results for right in one.rare} - {right for one in results for right in one.used}
+    sys.stdout.write(f"granted for what did not happen in any turn: {', '.join(map(str, sorted(never))) or 'none'}\n")
     for one in results:
         for line in one.wrong:
             sys.stdout.write(f"WRONG: {one.name}: {line}\n")
@@ -158,6 +168,8 @@ def _run(cluster: Cluster, user: Least, scratch: Path, result: Result) -> None:
     verdicts = open_bundle(scratch / "run" / "bundle").verdicts
     used = user.used(since)
     idle, rare = unused(user, used)
+    result.rare = set(rare)
+    result.used = set(user.granted) - set(rare) - set(idle)
     for check in verdicts.checks:
         result.say(f"  {check.requirement}", f"{check.outcome} {check.reason}".rstrip())
     rules = user.role["rules"]
