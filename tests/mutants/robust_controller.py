@@ -130,8 +130,8 @@ def stops_once_its_job_runs(cluster: Cluster, namespace: str, deployment: str) -
         cluster.kubectl("-n", namespace, "rollout", "status", f"deployment/{deployment}", "--timeout=120s")
 
 
-def holding_no_queue(cluster: Cluster) -> AbstractContextManager[None]:
-    """A Kueue that may not change ClusterQueues, and so cannot hold on to one."""
+def never_letting_go(cluster: Cluster) -> AbstractContextManager[None]:
+    """A Kueue that may not change ClusterQueues: its webhook puts its finalizer on them, and it cannot take it away."""
     role, plural = "kueue-manager-role", "clusterqueues"
     rules: list[dict[str, Any]] = []
     for rule in json.loads(cluster.kubectl("get", "clusterrole", role, "-o", "json"))["rules"]:
@@ -248,9 +248,9 @@ OTHERS = (
     ),
     _of(
         "kueue",
-        "it may not hold on to a queue",
-        holding_no_queue,
-        {"finalized": Kill("failed", "finalizers: none")},
+        "it may not let go of a queue",
+        never_letting_go,
+        {"finalized": Kill("failed", "still there")},
     ),
     _of(
         "volcano",
