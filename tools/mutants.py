@@ -1,12 +1,14 @@
 """Breaks a local cluster in every way that ``tests/mutants`` knows, and shows which probe each mutant kills.
 
-Usage: mutants.py [REQUIREMENT]...
+Usage: mutants.py [--cluster NAME] [REQUIREMENT]...
 
+A cluster that is named must be up, with the add-ons that are needed; mutants that can be repaired are tried on it.
 Exit code 1 if a probe passes on its mutant, ends for another reason than it must, or has no mutant at all.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
@@ -24,7 +26,7 @@ from tests.mutants.contract import UNTRIED, Mutant  # noqa: E402
 
 from aiconform.checks import all_checks  # noqa: E402
 from aiconform.errors import AiconformError  # noqa: E402
-from aiconform.local import Cluster, down, up  # noqa: E402
+from aiconform.local import Cluster, down, find, status, up  # noqa: E402
 
 LIMIT_S = 1200
 
@@ -38,8 +40,13 @@ class Tried:
     seconds: float
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the mutants of these requirements, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cluster", help="name of a local cluster that is up; such are made and removed if absent")
+    parser.add_argument("requirements", nargs="*", metavar="REQUIREMENT")
+    given = parser.parse_args(arguments)
+    names: list[str] = given.requirements
     checks = all_checks()
     unknown = sorted(set(names) - set(checks))
     if unknown:
@@ -47,7 +54,7 @@ def main(names: list[str]) -> int:
         return 2
     wanted = names or sorted(checks)
     mutants = [mutant for name in wanted for mutant in _mutants(name)]
-    tried = _try_all(mutants)
+    tried = _try_on(given.cluster, mutants) if given.cluster else _try_all(mutants)
     return _table(wanted, tried)
 
 
@@ -71,6 +78,11 @@ def _try_all(mutants: list[Mutant]) -> list[Tried]:
             with _cluster(mutant.profile, [mutant]) as cluster:
                 tried.append(_try(cluster, mutant))
     return tried
+
+
+def _try_on(name: str, mutants: list[Mutant]) -> list[Tried]:
+    cluster, profile = find(name), status(name).profile
+    return [_try(cluster, mutant) for mutant in mutants if mutant.profile == profile and not mutant.fresh]
 
 
 @contextmanager

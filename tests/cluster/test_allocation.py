@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import pytest
 from tests.mutants.nodes import runtime
+from tests.support.asking import unasked, unsaid
 
 from aiconform.catalog import accelerators
 from aiconform.checks import all_checks
@@ -107,6 +108,7 @@ def test_isolation_is_proven_on_claimed_devices(with_nodes: Cluster, tmp_path: P
     assert bundle.verdicts.cluster.asked_for == "Kubernetes claimed device by DRA (gpu.example.com); allocation dra"
     assert "2 nvidia.com/gpu on gpu-0: --allocation dra" in bundle.verdicts.cluster.left_alone
     assert bundle.verdicts.left_behind == []
+    assert (unsaid(bundle, "secure_accelerator_access"), unasked(bundle, "secure_accelerator_access")) == ([], [])
 
 
 def test_a_driver_is_compared_with_what_dra_advertises_of_it(with_nodes: Cluster, tmp_path: Path) -> None:

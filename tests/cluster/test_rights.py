@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.least import Least, least, now, unused
+from tests.support.least import Asked, Least, least, now, unused
 
 from aiconform.engine.rights import Right
 from aiconform.evidence.reader import open_bundle
@@ -25,7 +25,7 @@ IMAGE = ("--image", f"probe={IMAGES['busybox'].reference}")
 @pytest.fixture(scope="module")
 def user(local_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Least]:
     """Who has exactly the role that is printed for two requirements."""
-    with least(local_cluster, tmp_path_factory.mktemp("least"), REQUIREMENTS) as made:
+    with least(local_cluster, tmp_path_factory.mktemp("least"), Asked(REQUIREMENTS)) as made:
         yield made
 
 
@@ -38,7 +38,7 @@ def test_the_role_is_enough_and_all_of_it_is_used(user: Least, tmp_path: Path) -
     used = user.used(since)
     assert used.requests > 50
     assert used.refused == set()
-    idle, rare = unused(user.granted, used, REQUIREMENTS)
+    idle, rare = unused(user, used)
     assert idle == []
     # accelerators are asked for by their device plugin here, and nothing holds up the clean-up
     assert {right.resource for right in rare} <= {"apiservices", "events", *CLAIMS}

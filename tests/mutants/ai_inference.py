@@ -144,6 +144,13 @@ MUTANTS = (
         told="AddressNotAssigned",
         options={"gateway-address": "in-cluster"},
     ),
+    Mutant(
+        "ai_inference",
+        "nobody listens behind the Gateways' Services, which are asked in the cluster",
+        lambda cluster: proxies(cluster, to_port(NOBODY)),
+        {"routed": Kill("failed", "ConnectionRefused")},
+        options={"gateway-address": "in-cluster"},
+    ),
     _mutant(
         "the controller may not write the status of routes",
         partial(without_right, resource="httproutes/status"),

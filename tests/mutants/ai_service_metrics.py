@@ -21,6 +21,7 @@ from aiconform.local.api import Api, ApiError
 CHECK = "ai_service_metrics"
 PROMETHEUS = ("-n", NAMESPACE, "prometheuses.monitoring.coreos.com", "main")
 TAKEN_UP_S = 60
+BY_POD = {"scrape-by": "podmonitor"}
 
 NO_QUEUE = """
 def edit(obj, request):
@@ -144,6 +145,20 @@ MUTANTS = (
         "Prometheus selects PodMonitors alone",
         lambda cluster: patched(cluster, {"spec": {"serviceMonitorSelector": None}}, *PROMETHEUS),
         told="workloads made known by PodMonitor",
+    ),
+    Mutant(
+        CHECK,
+        "Prometheus selects no PodMonitors, though they are asked for",
+        lambda cluster: patched(cluster, {"spec": {"podMonitorSelector": None}}, *PROMETHEUS),
+        {"answers": Kill("undecided", "takes no PodMonitor")},
+        options=BY_POD,
+    ),
+    Mutant(
+        CHECK,
+        "Prometheus throws the request counter of what a PodMonitor names away",
+        lambda cluster: dropping(cluster, "inference_requests_total"),
+        {"counted": Kill("failed", "no series")},
+        options=BY_POD,
     ),
     Mutant(
         CHECK,

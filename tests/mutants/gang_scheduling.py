@@ -89,10 +89,10 @@ def _waiting(room: dict[str, list[Obj]]) -> bool:
     return any(one.get("reason") == "Unschedulable" for one in conditions)
 
 
-def _ended(room: dict[str, list[Obj]]) -> bool:
-    """Both groups have run to their end."""
+def _begun(room: dict[str, list[Obj]]) -> bool:
+    """Both groups run or have ended: who waits for a slot from now on gets the first that they leave."""
     groups = [room.get("volcano", []), room.get("kueue", [])]
-    return all(group and all(pod["status"]["phase"] == "Succeeded" for pod in group) for group in groups)
+    return all(group and all(pod["status"]["phase"] in ("Running", "Succeeded") for pod in group) for group in groups)
 
 
 def _running(room: dict[str, list[Obj]]) -> bool:
@@ -202,7 +202,7 @@ MUTANTS = (
     ),
     _mutant(
         "somebody takes a slot after the first groups",
-        lambda cluster: once(cluster, _ended, applied(cluster, _thief())),
+        lambda cluster: once(cluster, _begun, applied(cluster, _thief())),
         plain_in_part=Kill("undecided", "somebody else takes or leaves room"),
     ),
     _mutant(

@@ -112,6 +112,38 @@ def stops_after_the_task(cluster: Cluster) -> Iterator[None]:
 
 
 @contextmanager
+def stops_once_its_job_runs(cluster: Cluster, namespace: str, deployment: str) -> Iterator[None]:
+    """An operator that is stopped once both members of a batch job run."""
+    stopped = threading.Event()
+
+    def stop(api: Api, ended: threading.Event) -> None:
+        members = [pod["status"].get("phase") for pod in ours(api, "pods", "batch-")]
+        if not stopped.is_set() and members == ["Running", "Running"] and not ended.is_set():
+            stopped.set()
+            cluster.kubectl("-n", namespace, "scale", f"deployment/{deployment}", "--replicas=0")
+
+    try:
+        with meanwhile(stop, cluster):
+            yield
+    finally:
+        cluster.kubectl("-n", namespace, "scale", f"deployment/{deployment}", "--replicas=1")
+        cluster.kubectl("-n", namespace, "rollout", "status", f"deployment/{deployment}", "--timeout=120s")
+
+
+def never_letting_go(cluster: Cluster) -> AbstractContextManager[None]:
+    """A Kueue that may not change ClusterQueues: its webhook puts its finalizer on them, and it cannot take it away."""
+    role, plural = "kueue-manager-role", "clusterqueues"
+    rules: list[dict[str, Any]] = []
+    for rule in json.loads(cluster.kubectl("get", "clusterrole", role, "-o", "json"))["rules"]:
+        rules.append({**rule, "resources": [item for item in rule.get("resources") or () if item != plural]})
+        if plural in (rule.get("resources") or ()):
+            verbs = [verb for verb in rule["verbs"] if verb not in ("patch", "update")]
+            rules.append({**rule, "resources": [plural], "verbs": verbs})
+    assert len(rules) > 1
+    return patched(cluster, {"rules": [rule for rule in rules if rule["resources"]]}, "clusterrole", role)
+
+
+@contextmanager
 def never_joining(cluster: Cluster) -> Iterator[None]:
     """Runtimes that start a worker once; when it starts again, it does nothing."""
     with runtime(cluster, "control", _ONCE), runtime(cluster, "gpu-0", _ONCE), runtime(cluster, "gpu-1", _ONCE):
@@ -213,6 +245,18 @@ OTHERS = (
         "the configuration of its webhooks that judge is gone",
         lambda cluster: deleted(cluster, "validatingwebhookconfiguration", "kueue-validating-webhook-configuration"),
         {"wrong_refused": Kill("failed", "its pods serve one, but it is not asked")},
+    ),
+    _of(
+        "kueue",
+        "it may not let go of a queue",
+        never_letting_go,
+        {"finalized": Kill("failed", "still there")},
+    ),
+    _of(
+        "volcano",
+        "its controllers stop once its job runs",
+        lambda cluster: stops_once_its_job_runs(cluster, volcano.NAMESPACE, "volcano-controllers"),
+        {"head_replaced": Kill("failed", "of 2 members are there")},
     ),
     _of(
         "volcano",

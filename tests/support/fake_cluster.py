@@ -36,7 +36,7 @@ class FakeCluster:
     Attributes:
         lists: by path of a collection, its kind and its objects.
         groups: group versions served.
-        rules: what SelfSubjectRulesReview answers; reviews of single rights follow from ``allowed`` too.
+        rules: what SelfSubjectRulesReview answers, as all there are; none: as an authorizer that cannot list them.
         denied: rights that are refused in reviews and in requests.
         ahead_s: how far its clock is before ours.
     """
@@ -125,7 +125,7 @@ class FakeCluster:
         if body["kind"].startswith("SelfSubject") and not self.reviews:
             return self._status(403, "Forbidden", "no reviews here")
         if body["kind"] == "SelfSubjectRulesReview":
-            return self._json(201, {**body, "status": {"resourceRules": self.rules, "incomplete": False}})
+            return self._json(201, {**body, "status": {"resourceRules": self.rules, "incomplete": not self.rules}})
         if body["kind"] == "SelfSubjectAccessReview":
             about = body["spec"]["resourceAttributes"]
             sub = about.get("subresource", "")

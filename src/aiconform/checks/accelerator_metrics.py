@@ -9,6 +9,7 @@ from aiconform.checks._kit import (
     metrics_exporters,
     metrics_load,
     metrics_watch,
+    prometheus_found,
 )
 from aiconform.engine import Check, Context, needs
 
@@ -24,10 +25,10 @@ CHECK = Check(
     ),
     rights=(
         "create delete get list watch pods",
-        "get pods/log pods/proxy services/proxy",
-        "list services",
-        "list prometheuses.monitoring.coreos.com servicemonitors.monitoring.coreos.com",
-        *claims.RIGHTS,
+        "get pods/log pods/proxy",
+        "list services servicemonitors.monitoring.coreos.com",
+        prometheus_found.ASKING,
+        claims.RIGHTS,
     ),
     usual_s=16,
 )

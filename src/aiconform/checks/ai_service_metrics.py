@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import inference_metrics, prometheus_found
+from aiconform.checks._kit import inference_metrics, prometheus_found, prometheus_operator
 from aiconform.engine import Check, Context
 
 CHECK = Check(
@@ -15,10 +15,10 @@ CHECK = Check(
     headline="{requests counted} requests counted",
     rights=(
         "create delete list watch pods services deployments.apps",
-        "get namespaces pods/log pods/proxy services/proxy",
+        "get pods/log pods/proxy",
         "patch deployments.apps",
-        "create delete list watch servicemonitors.monitoring.coreos.com",
-        "list prometheuses.monitoring.coreos.com",
+        prometheus_found.FINDING,
+        prometheus_operator.MONITORS,
     ),
     usual_s=69,
 )

@@ -20,7 +20,7 @@ CHECK = Check(
         "get pods/log",
         "list watch nodes",
         "list events.events.k8s.io",
-        *claims.RIGHTS,
+        claims.RIGHTS,
     ),
     usual_s=107,
 )

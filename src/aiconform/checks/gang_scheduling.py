@@ -17,15 +17,7 @@ CHECK = Check(
     headline="all or none by {tried}",
     rights=(
         "create delete list watch pods",
-        "list deployments.apps",
-        "create delete get list watch jobs.batch jobs.batch.volcano.sh",
-        "get list watch podgroups.scheduling.volcano.sh",
-        "create delete list watch clusterqueues.kueue.x-k8s.io localqueues.kueue.x-k8s.io",
-        "create delete list watch resourceflavors.kueue.x-k8s.io topologies.kueue.x-k8s.io",
-        "list watch workloads.kueue.x-k8s.io",
-        "?list events",
-        "?create delete get list watch podgroups.scheduling.x-k8s.io podgroups.scheduling.run.ai",
-        "?create delete list watch queues.scheduling.run.ai",
+        gangs.RIGHTS,
     ),
     usual_s=91,
 )

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import autoscale, autoscale_cpu, autoscale_queue, claims
+from aiconform.checks._kit import (
+    autoscale,
+    autoscale_cpu,
+    autoscale_queue,
+    claims,
+    prometheus_found,
+    prometheus_operator,
+)
 from aiconform.engine import Check, Context
 
 CHECK = Check(
@@ -19,12 +26,12 @@ CHECK = Check(
     rights=(
         "create delete list watch pods services deployments.apps",
         "create delete get list watch horizontalpodautoscalers.autoscaling",
-        "get deployments.apps namespaces pods/proxy services/proxy",
-        "create delete list watch servicemonitors.monitoring.coreos.com",
-        "list prometheuses.monitoring.coreos.com",
+        "get deployments.apps pods/proxy",
+        prometheus_found.FINDING,
+        prometheus_operator.MONITORS,
         "list events.events.k8s.io",
         "get pods/inference_queue_depth.custom.metrics.k8s.io",
-        *claims.RIGHTS,
+        claims.RIGHTS,
     ),
     usual_s=159,
 )

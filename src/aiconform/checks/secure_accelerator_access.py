@@ -26,7 +26,7 @@ CHECK = Check(
     rights=(
         "create delete get list watch pods",
         "get pods/log",
-        *claims.RIGHTS,
+        claims.RIGHTS,
     ),
     usual_s=49,
 )

@@ -24,7 +24,7 @@ CHECK = Check(
     rights=(
         "create delete list watch pods",
         "get nodes pods/log",
-        *claims.RIGHTS,
+        claims.RIGHTS,
     ),
     usual_s=24,
 )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from aiconform.cli import telling
+
 if TYPE_CHECKING:
     from aiconform.cluster.connection import Connection
     from aiconform.engine.diagnosis import Diagnosis
@@ -28,6 +30,7 @@ ROLE = "aiconform"
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of what is found."
 )
 @click.option("--rbac", is_flag=True, help="Print the least role that a run needs on this cluster, as YAML.")
+@telling.options
 @click.option("--no-dry-run", is_flag=True, help="Do not ask admission, by requests that store nothing.")
 @click.pass_context
 def doctor(ctx: click.Context, /, **given: object) -> None:
@@ -52,7 +55,8 @@ def doctor(ctx: click.Context, /, **given: object) -> None:
     path, context = given["kubeconfig"], given["context"]
     connection = connect(path if isinstance(path, Path) else None, str(context) if context else None)
     image, dry_run = DEFAULT_IMAGES["probe"], not given["no_dry_run"]
-    patient = Patient(connection.server, release, requirements, all_checks(), image, dry_run=dry_run)
+    told = telling.told(given)
+    patient = Patient(connection.server, release, requirements, all_checks(), image, dry_run=dry_run, options=told)
     if given["rbac"]:
         click.echo(_role(connection, patient), nl=False)
         return

@@ -37,10 +37,10 @@ def draw(console: Console, found: Diagnosis) -> None:
     console.print()
     if found.capabilities:
         console.print(Text("what there is, and how that was known; found is not proved", style="bold"))
-        console.print(_grid(_capabilities(found), columns=3))
+        console.print(_grid(_capabilities(found)))
         console.print()
     console.print(Text("what can be examined, and in how many minutes", style="bold"))
-    console.print(_grid(_requirements(found), columns=2))
+    console.print(_grid(_requirements(found)))
     console.print()
     console.print(_conclusion(found))
     for line in _hints(found):
@@ -48,11 +48,11 @@ def draw(console: Console, found: Diagnosis) -> None:
         console.print(Text(f"hint: {line}"))
 
 
-def _grid(rows: Iterator[tuple[Text, ...]], *, columns: int = 2) -> Table:
-    """Columns of which the last wraps under itself."""
+def _grid(rows: Iterator[tuple[Text, Text]]) -> Table:
+    """Two columns, of which the second wraps under itself."""
     table = Table.grid(padding=(0, 2, 0, 0))
-    for number in range(columns):
-        table.add_column(no_wrap=number < columns - 1, overflow="fold")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
@@ -95,6 +95,9 @@ def _rights(found: Diagnosis) -> Iterator[tuple[Text, Text]]:
         return
     given = rights.asked - len(rights.missing)
     yield Text("rights"), _marked("bad" if rights.missing else "good", f"{given} of {rights.asked} needed are given")
+    if rights.missing and not given:
+        yield Text(""), Text("  not one of them", style="dim")
+        return
     # all of them: what is not shown here would be found one at a time
     lines: dict[tuple[str, str], list[str]] = {}
     for missing in rights.missing:
@@ -116,17 +119,17 @@ def _marked(state: str, said: str) -> Text:
     return Text.assemble((f"{mark} ", style), visible(said))
 
 
-def _capabilities(found: Diagnosis) -> Iterator[tuple[Text, Text, Text]]:
+def _capabilities(found: Diagnosis) -> Iterator[tuple[Text, Text]]:
     free = {one.name: one for one in found.devices}
     before = ""
     for one in found.capabilities:
         kind = one.kind if one.kind != before else ""
         before = one.kind
-        yield Text(f"{kind:<{_KEY}}"), Text(cut(one.name, 40)), _capability(one, free.get(one.name))
+        yield Text(f"{kind:<{_KEY}}"), _capability(one, free.get(one.name))
 
 
 def _capability(one: CapabilityFacts, devices: Devices | None) -> Text:
-    text = Text(visible(one.detail), style="" if one.known else "yellow")
+    text = Text.assemble((cut(one.name, 40), "bold"), "  ", (visible(one.detail), "" if one.known else "yellow"))
     if devices is not None:
         count = f"; {devices.free} of {devices.total} free" if devices.free is not None else ""
         text.append(count or f"; not known how many are free: {visible(devices.why_not)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aiconform.catalog.options import OPTIONS, checked
-from aiconform.cli import imports
+from aiconform.cli import imports, telling
 from aiconform.cli.images import IMAGE, IMAGE_PREFIX, given_images
 from aiconform.cli.local import CLUSTER_AUTOSCALER, K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
 from aiconform.cli.signals import interruptible, listen, undisturbed
@@ -41,15 +40,6 @@ class _Where:
     arrivals: Arrivals | None = None
 
 
-def _told(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command what may be told of a cluster."""
-    for option in reversed(tuple(OPTIONS.values())):
-        kind = click.Choice(option.choices) if option.choices else None
-        metavar = None if option.choices else option.metavar
-        command = click.option(f"--{option.name}", metavar=metavar, type=kind, help=option.help)(command)
-    return command
-
-
 @click.command()
 @click.argument("requirements", nargs=-1, metavar="[REQUIREMENT]...")
 @click.option("--release", default="1.35", show_default=True, help="Release of the checklist.")
@@ -67,7 +57,7 @@ def _told(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--keep", is_flag=True, help="Leave the objects (and a local cluster) for looking at.")
 @IMAGE
 @IMAGE_PREFIX
-@_told
+@telling.options
 @click.option(
     "--import", "imports", multiple=True, metavar="REQUIREMENT=FILE", help="A file that backs it, sealed as it is."
 )
@@ -112,7 +102,7 @@ def execute(given: dict[str, object]) -> RunResult:
     named = given_images(given["images"])  # type: ignore[arg-type]
     prefix = str(given["image_prefix"])
     chosen(named, prefix)
-    told = checked({name: str(given[name.replace("-", "_")] or "") for name in OPTIONS})
+    told = telling.told(given)
     imported = imports.read(given["imports"])  # type: ignore[arg-type]
     _prepared(output)
     page: Path | None = None

@@ -8,6 +8,7 @@ from aiconform.engine.context import Context, Explain, StopProbe
 from aiconform.engine.facts import Facts
 from aiconform.engine.model import Check, Observation, Probe, Series, State, Unmet
 from aiconform.engine.offers import AcceleratorNode
+from aiconform.engine.rights import Choice
 from aiconform.engine.slices import DraDriver
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.engine.waits import Condition, Target
@@ -15,6 +16,7 @@ from aiconform.engine.waits import Condition, Target
 __all__ = [
     "AcceleratorNode",
     "Check",
+    "Choice",
     "Condition",
     "Context",
     "DraDriver",

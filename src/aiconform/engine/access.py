@@ -1,13 +1,13 @@
 """What we may do: asked by access reviews, which store nothing, before anything is written.
 
-A SelfSubjectRulesReview for a namespace that does not exist says in one answer what is granted on the whole cluster.
-What it does not show is asked right by right (SelfSubjectAccessReview): only such a No is a gap, for authorizers that
-cannot list their rules say Yes there.
+A SelfSubjectRulesReview for a namespace that does not exist says in one answer what is granted on the whole cluster,
+and whether that is all. Where it may not be, since some authorizers cannot list their rules, what it does not show is
+asked right by right (SelfSubjectAccessReview), and only such a No is a gap. A right in one namespace is asked so too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from aiconform.engine.rights import (
     OPTIONAL,
     WRITING,
     Right,
+    chosen,
     granting,
     grouped,
     parse,
@@ -28,6 +29,7 @@ from aiconform.engine.rights import (
 from aiconform.engine.undecidable import RefusedError
 
 if TYPE_CHECKING:
+    from aiconform.engine.facts import Facts
     from aiconform.engine.model import Check
 
 _REVIEWS = "/apis/authorization.k8s.io/v1"
@@ -66,18 +68,23 @@ async def review(api: Api, wanted: Iterable[Right], *, namespace: str) -> Access
     """
     asked = together(wanted)
     try:
-        open_ = await _not_listed(api, asked, namespace)
-        missing = [right for right in open_ if not await _allowed(api, right)]
+        not_listed, whole = await _not_listed(api, asked, namespace)
+        doubtful = [right for right in not_listed if right.namespace or not whole]
+        denied = [right for right in doubtful if not await _allowed(api, right)]
     except RefusedError as refused:
         return Access(asked, (), f"access reviews are refused: {refused.cause}")
-    return Access(asked, tuple(missing), "", len(open_))
+    missing = tuple(right for right in not_listed if right in denied or right not in doubtful)
+    return Access(asked, missing, "", len(doubtful))
 
 
-async def _not_listed(api: Api, asked: Iterable[Right], namespace: str) -> list[Right]:
+async def _not_listed(api: Api, asked: Iterable[Right], namespace: str) -> tuple[list[Right], bool]:
+    """The rights that no rule shows, and whether the rules are known to be all there are."""
     body = {**_head("SelfSubjectRulesReview"), "spec": {"namespace": namespace}}
     answer = await api.ask(f"{_REVIEWS}/selfsubjectrulesreviews", body)
-    listed = [granting(rule) for rule in (answer.get("status") or {}).get("resourceRules") or ()]
-    return [right for right in asked if not any(gives(right) for gives in listed)]
+    status = answer.get("status") or {}
+    listed = [granting(rule) for rule in status.get("resourceRules") or ()]
+    whole = status.get("incomplete") is False and not status.get("evaluationError")
+    return [right for right in asked if not any(gives(right) for gives in listed)], whole
 
 
 async def _allowed(api: Api, right: Right) -> bool:
@@ -94,10 +101,17 @@ def _head(kind: str) -> Obj:
     return {"apiVersion": "authorization.k8s.io/v1", "kind": kind}
 
 
-def of_check(check: Check, groups: Iterable[str] | None) -> tuple[Right, ...]:
-    """What a check needs where these group versions are served; None: on any cluster."""
-    every = parse(*check.rights)
-    return every if groups is None else served(every, groups)
+def of_check(check: Check, facts: Facts | None, groups: Iterable[str] | None = None) -> tuple[Right, ...]:
+    """What a check needs on a cluster.
+
+    Args:
+        check: which.
+        facts: what is known of the cluster; None: nothing, and of what depends on it all is needed sometimes.
+        groups: the group versions that are served, where that alone is known; None: any.
+    """
+    every = chosen(check.rights, facts)
+    known = facts.groups if facts is not None else groups
+    return every if known is None else served(every, known)
 
 
 def of_discovery(groups: Iterable[str] | None) -> tuple[Right, ...]:
@@ -134,6 +148,14 @@ def costs(missing: Iterable[Right], needed: Mapping[str, Iterable[Right]]) -> di
             names = (*names, KNOWING if right in knowing else BOUNDS)
         found[right] = names
     return found
+
+
+def told(prices: Mapping[Right, Sequence[str]]) -> tuple[str, ...]:
+    """For people: in one line the rights on one thing that cost the same."""
+    alike: dict[tuple[str, ...], list[Right]] = {}
+    for right, names in prices.items():
+        alike.setdefault((str(right).partition(" ")[2], *names), []).append(right)
+    return tuple(f"{grouped(rights)[0]}: costs {', '.join(names)}" for (_, *names), rights in alike.items())
 
 
 def words(missing: Iterable[Right]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiconform.engine.capabilities import merged
@@ -12,7 +13,7 @@ from aiconform.engine.events import CheckAwaits
 from aiconform.engine.examine import BEGINS
 from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT
-from aiconform.engine.undecidable import UndecidableError
+from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.evidence.records import NoteData
 
 if TYPE_CHECKING:
@@ -22,29 +23,44 @@ if TYPE_CHECKING:
     from aiconform.evidence.documents import PlannedCheck
 
 _LIMIT_S = 60.0
+_FORBIDDEN = 403
 
 
-async def look(stage: Stage, lane_name: str, options: Mapping[str, str]) -> Facts | str | None:
+@dataclass(frozen=True)
+class Unread:
+    """A cluster that cannot be read.
+
+    Attributes:
+        cause: why, in words.
+        forbidden: whether that is for want of a right.
+    """
+
+    cause: str
+    forbidden: bool = False
+
+
+async def look(stage: Stage, lane_name: str, options: Mapping[str, str]) -> Facts | Unread | None:
     """Discover in a lane of its own; ``options`` are the plan's.
 
     Returns:
-        What was found; why it could not be, in words; or None if the run was interrupted.
+        What was found; why it could not be; or None if the run was interrupted.
     """
     lane = stage.lane(lane_name)
     lane.write(NoteData(text=BEGINS))
-    found: list[Facts | str] = []
+    found: list[Facts | Unread] = []
 
     async def work() -> None:
         try:
             found.append(await discover(lane, options))
         except UndecidableError as undecidable:
-            found.append(undecidable.cause)
+            refused = isinstance(undecidable, RefusedError) and undecidable.status == _FORBIDDEN
+            found.append(Unread(undecidable.cause, forbidden=refused))
 
     ended_by = await stage.bounded(lane, work, limit_s=_LIMIT_S)
     if ended_by == INTERRUPTED:
         return None
     if ended_by == PROBE_LIMIT:
-        return f"the API server did not answer within {_LIMIT_S:g} s"
+        return Unread(f"the API server did not answer within {_LIMIT_S:g} s")
     return found[0]
 
 
@@ -63,8 +79,8 @@ async def arrived(run: Examination, planned: PlannedCheck) -> Facts | Judgement:
     facts = await look(run.stage, f"discovery/{name}", run.facts.options)
     if facts is None:
         return Judgement("not run", INTERRUPTED)
-    if isinstance(facts, str):
-        return Judgement("undecided", facts)
+    if isinstance(facts, Unread):
+        return Judgement("undecided", facts.cause)
     run.found[name] = facts
     return facts
 

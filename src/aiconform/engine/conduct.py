@@ -12,7 +12,7 @@ import anyio
 from aiconform import catalog
 from aiconform.engine import judge, kinds
 from aiconform.engine.api import Api, Handle, Obj, owner
-from aiconform.engine.arriving import all_seen, arrived, look
+from aiconform.engine.arriving import Unread, all_seen, arrived, look
 from aiconform.engine.cleanup import remove
 from aiconform.engine.events import ClusterFound, Emit
 from aiconform.engine.examine import BEGINS, KEPT, Examination, examine, not_run, unmet
@@ -59,7 +59,7 @@ async def conduct(
     Raises:
         PreflightError: the cluster cannot be read, or our namespace cannot be made or could not be removed.
     """
-    facts = await _discovered(stage, plan)
+    facts = await _discovered(stage, plan, checks)
     if facts is None:
         why = Judgement("not run", "the run was interrupted")
         return Outcome(None, [not_run(stage, planned, why, emit) for planned in plan.checks], 0, [], partial=True)
@@ -114,11 +114,14 @@ def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: boo
     )
 
 
-async def _discovered(stage: Stage, plan: Plan) -> Facts | None:
+async def _discovered(stage: Stage, plan: Plan, checks: Mapping[str, Check]) -> Facts | None:
     found = await look(stage, "discovery", plan.options)
-    if isinstance(found, str):
-        raise PreflightError(found)
-    return found
+    if not isinstance(found, Unread):
+        return found
+    if found.forbidden:  # then other rights are likely to be missing too, and are said at once
+        planned = {one.requirement: checks[one.requirement] for one in plan.checks if one.requirement in checks}
+        await cleared(stage, planned, None, namespace=namespaces(plan.run)["restricted"])
+    raise PreflightError(found.cause)
 
 
 async def _prepared(stage: Stage, plan: Plan, standards: set[str]) -> list[Handle]:

@@ -68,7 +68,7 @@ async def examine(lane: PlainLane, patient: Patient) -> Diagnosis:
     asked = patient.asked()
     checks = {one.id: patient.checks[one.id] for one in asked if one.id in patient.checks}
     groups = facts.groups if facts else await _groups(api)
-    needed = {name: access.of_check(check, groups) for name, check in checks.items()}
+    needed = {name: access.of_check(check, facts, groups) for name, check in checks.items()}
     found = await _access(api, needed, (*access.of_discovery(groups), *access.of_guards()))
     findings = [doctor_looks.version(str(said.get("gitVersion", "")), patient.release)]
     services = await doctor_looks.looked("API services", lambda: doctor_looks.services(api))
@@ -114,11 +114,14 @@ async def role_for(lane: PlainLane, patient: Patient) -> tuple[Right, ...]:
     """
     api = Api(lane)
     await _greeted(api, patient.server)
-    groups = await _groups(api)
+    facts, _ = await _facts(lane, patient.options)
+    if facts is not None and facts.gaps:
+        facts = None  # who may not see all of a cluster is given what any may need
+    groups = facts.groups if facts else await _groups(api)
     if groups is None:
         raise UnreachableError("it does not say which API groups it serves", details=[f"server {patient.server}"])
     checks = [patient.checks[one.id] for one in patient.asked() if one.id in patient.checks]
-    every = (access.of_check(check, groups) for check in checks)
+    every = (access.of_check(check, facts, groups) for check in checks)
     return together(access.of_engine(), access.of_guards(), access.of_discovery(groups), *every)
 
 

@@ -20,6 +20,7 @@ from aiconform.errors import InternalError
 if TYPE_CHECKING:
     from aiconform.engine.context import Context
     from aiconform.engine.facts import Facts
+    from aiconform.engine.rights import Choice
     from aiconform.evidence.documents import ProbeKind
     from aiconform.evidence.records import Outcome, RestsOn
 
@@ -135,7 +136,7 @@ class Check:
     limits: tuple[str, ...] = ()
     headline: str = ""
     pod_security: Literal["restricted", "baseline"] = "restricted"
-    rights: tuple[str, ...] = ()
+    rights: tuple[str | Choice, ...] = ()
     usual_s: int = 0
     imports: str = ""
     by_hand: bool = False

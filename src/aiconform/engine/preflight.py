@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiconform.engine import api_services, clocks
-from aiconform.engine.access import ENGINE, Access, costs, of_check, of_engine, review, words
+from aiconform.engine.access import ENGINE, Access, costs, of_check, of_engine, review, told, words
 from aiconform.engine.api import Api
 from aiconform.engine.api_services import Services
 from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT
@@ -64,13 +64,13 @@ class _Found:
     ahead_s: float
 
 
-async def cleared(stage: Stage, checks: Mapping[str, Check], facts: Facts, *, namespace: str) -> Cleared:
+async def cleared(stage: Stage, checks: Mapping[str, Check], facts: Facts | None, *, namespace: str) -> Cleared:
     """Look whether a run may begin, and for which checks.
 
     Args:
         stage: where the run takes place.
         checks: those that would be examined, by requirement.
-        facts: what discovery found.
+        facts: what discovery found; None where it was refused.
         namespace: the name of the one the run will make.
 
     Raises:
@@ -79,7 +79,7 @@ async def cleared(stage: Stage, checks: Mapping[str, Check], facts: Facts, *, na
     if not checks or not stage.has(LANE):
         return Cleared({})
     # of a check whose parts are still to come all rights are asked, for what they serve is not served yet
-    needed = {name: of_check(check, None if stage.awaits(name) else facts.groups) for name, check in checks.items()}
+    needed = {name: of_check(check, None if stage.awaits(name) else facts) for name, check in checks.items()}
     found = await _looked(stage, needed, namespace)
     if found is None:
         return Cleared({})
@@ -95,10 +95,11 @@ def _barred(access: Access, needed: Mapping[str, tuple[Right, ...]]) -> dict[str
         return {}  # then the first refusal will tell
     prices = costs(access.missing, needed)
     if any(names == (ENGINE,) for names in prices.values()):
-        missing = f"{len(access.missing)} of {len(access.asked)} rights are missing"
+        none, number = len(access.missing) == len(access.asked), len(access.asked)
+        some = f"{len(access.missing)} of {number} rights are missing, and without some of them nothing can run"
         raise PreflightError(
-            f"{missing}, and without some of them nothing can run",
-            details=tuple(f"{right}: costs {', '.join(names)}" for right, names in prices.items()),
+            f"none of the {number} rights that are needed is given" if none else some,
+            details=() if none else told(prices),
             hint="aiconform doctor --rbac prints the least role, for somebody who may create it",
         )
     return {

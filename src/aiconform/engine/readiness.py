@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 NO_CHECK: Final = "this version of aiconform has no check for it"
 
 
+UNREAD: Final = "the cluster cannot be read"
+
+
 @dataclass(frozen=True)
 class Known:
     """What was found.
@@ -43,7 +46,7 @@ def readiness(asked: Requirement, check: Check | None, known: Known) -> Readines
     if check is None:
         return _not(asked, "cannot run", NO_CHECK)
     if known.facts is None:
-        return _not(asked, "undecided", known.unread)
+        return _not(asked, "undecided", UNREAD)
     gap = unmet(check, known.facts)
     if gap is not None:
         return _not(asked, _state(gap), gap.reason)

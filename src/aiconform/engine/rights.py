@@ -5,7 +5,8 @@ Written as kubectl would say them, in the module that needs them::
     rights=("create delete list watch pods", "get pods/log", "list prometheuses.monitoring.coreos.com")
 
 A resource is ``plural[/subresource][.group]``, then ``=name`` where one object by name is enough, then ``@namespace``
-where a right in one namespace is enough. What stands behind ``?`` is needed on some clusters or in some turns only.
+where a right in one namespace is enough. What stands behind ``?`` is needed in some turns only, as where something is
+looked up that went wrong. What is needed on some clusters only is a :class:`Choice`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from aiconform.engine.facts import Facts
 
 Obj = dict[str, Any]
 
@@ -78,6 +82,32 @@ def parse(*lines: str) -> tuple[Right, ...]:
         ValueError: a line has no verb or no resource, or says ``*``.
     """
     return tuple(sorted({right for line in lines for right in _line(line)}))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Rights of a check that depend on what a cluster has, or on what was told of it.
+
+    Attributes:
+        every: all that may be needed, for a cluster of which nothing is known yet.
+        on: those that are needed on a cluster.
+    """
+
+    every: tuple[str, ...]
+    on: Callable[[Facts], Iterable[str]]
+
+
+def chosen(rights: Iterable[str | Choice], facts: Facts | None) -> tuple[Right, ...]:
+    """The rights of a check on this cluster; without facts those of all choices, as needed sometimes."""
+    lines: list[str] = []
+    for one in rights:
+        if isinstance(one, str):
+            lines.append(one)
+        elif facts is not None:
+            lines += one.on(facts)
+        else:
+            lines += [f"?{line.removeprefix('?')}" for line in one.every]
+    return together(parse(*lines))
 
 
 _VERBS: Final = frozenset({"create", "delete", "get", "list", "patch", "watch"})

@@ -107,6 +107,22 @@ class TestByItsService:
         found = find(ctx)
         assert (found.api, found.way) == (api, "ServiceMonitor")
 
+    @pytest.mark.parametrize(
+        ("ports", "port"),
+        [
+            ([{"name": "anything", "port": 7000}], ":7000"),
+            ([{"name": "grpc", "port": 10901}, WEB], ":80"),
+            ([{"name": "a", "port": 1}, {"name": "b", "port": 2}], ""),
+        ],
+    )
+    def test_where_no_port_was_told_the_service_says_it(self, ports: list[Obj], port: str) -> None:
+        """Upstream's are named, and the API server finds a named port only by its name or number."""
+        ctx = Scripted(options={"prometheus": "monitoring/p"})
+        ctx.has(kinds.SERVICE, service("p", *ports))
+        api = f"/api/v1/namespaces/monitoring/services/p{port}/proxy/api/v1"
+        ctx.answers = answering(api)
+        assert find(ctx).api == api
+
     def test_the_way_that_was_asked_for_is_taken(self) -> None:
         ctx = Scripted("monitoring.coreos.com/v1", options={"scrape-by": "podmonitor"})
         assert prometheus_service.way(cast("Context", ctx)) == "PodMonitor"

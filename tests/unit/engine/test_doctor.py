@@ -184,6 +184,16 @@ def test_what_no_rule_shows_is_asked_singly_and_believed() -> None:
     assert sum("accessreviews" in request.path for request in cluster.requests) == found.rights.asked
 
 
+def test_what_rules_do_not_show_that_are_all_there_are_is_missing_and_only_a_right_in_one_namespace_is_asked() -> None:
+    cluster = with_gateway()
+    reading = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["list", "watch", "create", "delete"]}
+    cluster.rules = [reading]
+    found = examined(cluster, "ai_inference")
+    assert "patch httproutes.gateway.networking.k8s.io" in {missing.right for missing in found.rights.missing}
+    singly = [json.loads(one.body or b"") for one in cluster.requests if "accessreviews" in one.path]
+    assert [one["spec"]["resourceAttributes"]["namespace"] for one in singly] == ["kube-system"]
+
+
 def test_reviews_that_are_refused_are_no_gap_and_no_yes() -> None:
     cluster = with_gateway()
     cluster.reviews = False

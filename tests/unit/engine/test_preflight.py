@@ -119,12 +119,45 @@ def test_without_what_every_run_needs_all_gaps_are_said_and_nothing_starts(tmp_p
         run.conducted()
     assert "3 of 10 rights are missing" in refused.value.cause
     assert refused.value.details == (
-        "create namespaces: costs every requirement",
-        "delete namespaces: costs every requirement",
+        "create, delete namespaces: costs every requirement",
         "create pods: costs dra_support, ai_inference",
     )
     assert "--rbac" in refused.value.hint
     assert run.writes() == []
+
+
+def test_who_may_not_read_nodes_is_told_of_all_other_rights_too(tmp_path: Path) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    run.cluster.deny("list nodes", "create namespaces", "create pods")
+    with pytest.raises(PreflightError) as refused:
+        run.conducted()
+    assert "3 of 9 rights are missing" in refused.value.cause
+    assert "list nodes: costs every requirement" in refused.value.details
+    assert run.writes() == []
+
+
+def test_who_may_do_nothing_is_told_that_and_gets_no_list(tmp_path: Path) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    every = (
+        "get namespaces=kube-system",
+        "list nodes",
+        "create delete list watch namespaces",
+        "list watch serviceaccounts",
+    )
+    run.cluster.deny(*every, "create pods")
+    with pytest.raises(PreflightError) as refused:
+        run.conducted()
+    assert refused.value.cause == "none of the 9 rights that are needed is given"
+    assert (refused.value.details, "--rbac" in refused.value.hint) == ((), True)
+
+
+def test_who_may_not_read_nodes_where_no_reviews_are_answered_is_told_that(tmp_path: Path) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    run.cluster.deny("list nodes")
+    run.cluster.reviews = False
+    with pytest.raises(PreflightError) as refused:
+        run.conducted()
+    assert "GET /api/v1/nodes: 403 Forbidden" in refused.value.cause
 
 
 def test_rights_that_are_needed_sometimes_or_on_what_is_not_there_bar_nobody(tmp_path: Path) -> None:

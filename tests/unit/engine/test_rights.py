@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.asking import CHECKS, asked, broad, unasked, unsaid
 
 from aiconform import catalog
-from aiconform.checks import all_checks
+from aiconform.engine.access import of_check
+from aiconform.engine.facts import Facts
 from aiconform.engine.rights import (
     DISCOVERY,
     GUARDS,
     NAMING,
     OPTIONAL,
     WRITING,
+    Choice,
     Right,
+    chosen,
     granting,
     least,
     parse,
@@ -25,10 +27,9 @@ from aiconform.engine.rights import (
     served,
     together,
 )
-from aiconform.evidence.reader import Bundle, open_bundle
+from aiconform.evidence.reader import open_bundle
 
 GOLDEN = sorted((Path(__file__).parents[2] / "golden").glob("*.tar.gz"))
-CHECKS = all_checks()
 NAMESPACES = "aiconform-"
 
 
@@ -59,6 +60,76 @@ def test_what_is_always_needed_somewhere_is_not_needed_sometimes() -> None:
 def test_a_right_on_all_objects_holds_on_each() -> None:
     both = parse("get namespaces=kube-system", "get namespaces", "get customresourcedefinitions.x=one")
     assert [str(right) for right in least(both)] == ["get namespaces", "get customresourcedefinitions.x=one"]
+
+
+def facts(*groups: str, **options: str) -> Facts:
+    told = {name.replace("_", "-"): value for name, value in options.items()}
+    return Facts("", "", "", frozenset(groups), (), (), (), (), (), (), (), options=told)
+
+
+def test_what_depends_on_a_cluster_is_needed_where_it_is_so_and_sometimes_where_nothing_is_known() -> None:
+    queue = Choice(("list queues.x", "?list events"), lambda facts: ("list queues.x",) if facts.groups else ())
+    assert chosen(("get pods", queue), facts()) == parse("get pods")
+    assert [(str(right), right.sometimes) for right in chosen(("get pods", queue), facts("x/v1"))] == [
+        ("get pods", False),
+        ("list queues.x", False),
+    ]
+    assert {str(right): right.sometimes for right in chosen(("get pods", queue), None)} == {
+        "get pods": False,
+        "list events": True,
+        "list queues.x": True,
+    }
+
+
+KINDS = (
+    "ray.io/v1",
+    "batch/v1",
+    "batch.volcano.sh/v1alpha1",
+    "scheduling.volcano.sh/v1beta1",
+    "kueue.x-k8s.io/v1beta2",
+)
+MONITORED = ("monitoring.coreos.com/v1",)
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "told", "groups_of_rights"),
+    [
+        ("robust_controller", KINDS, {}, {"ray.io"}),
+        ("robust_controller", KINDS, {"operator": "kueue"}, {"batch", "kueue.x-k8s.io"}),
+        ("robust_controller", KINDS, {"operator": "volcano"}, {"batch.volcano.sh"}),
+        ("robust_controller", KINDS[1:3], {}, {"batch.volcano.sh"}),
+        ("gang_scheduling", KINDS, {}, {"batch", "batch.volcano.sh", "kueue.x-k8s.io", "scheduling.volcano.sh"}),
+        ("gang_scheduling", KINDS, {"gang_scheduler": "kueue"}, {"batch", "kueue.x-k8s.io"}),
+        ("gang_scheduling", KINDS, {"gang_scheduler": "volcano"}, {"batch.volcano.sh", "scheduling.volcano.sh"}),
+    ],
+)
+def test_only_the_system_that_is_tried_needs_rights(
+    name: str, groups: tuple[str, ...], told: dict[str, str], groups_of_rights: set[str]
+) -> None:
+    everywhere = {"", "apps", "admissionregistration.k8s.io", "apiextensions.k8s.io"}
+    assert {
+        right.group for right in chosen(CHECKS[name].rights, facts(*groups, **told))
+    } - everywhere == groups_of_rights
+
+
+@pytest.mark.parametrize(
+    ("groups", "told", "made", "perhaps"),
+    [
+        (MONITORED, {}, {"servicemonitors"}, {"podmonitors"}),
+        (MONITORED, {"scrape_by": "podmonitor"}, {"podmonitors"}, set()),
+        (MONITORED, {"scrape_by": "servicemonitor"}, {"servicemonitors"}, set()),
+        (MONITORED, {"scrape_by": "annotations"}, set(), set()),
+        (MONITORED, {"prometheus": "monitoring/main"}, {"servicemonitors"}, set()),
+        ((), {}, set(), set()),
+    ],
+)
+def test_a_service_is_made_known_in_one_way(
+    groups: tuple[str, ...], told: dict[str, str], made: set[str], perhaps: set[str]
+) -> None:
+    found = of_check(CHECKS["ai_service_metrics"], facts(*groups, **told))
+    monitors = [right for right in found if right.verb == "create" and right.resource.endswith("monitors")]
+    assert {right.resource for right in monitors if not right.sometimes} == made
+    assert {right.resource for right in monitors if right.sometimes} == perhaps
 
 
 def test_a_group_that_is_not_served_needs_no_right() -> None:
@@ -96,7 +167,7 @@ def test_a_rule_may_give_a_subresource_of_everything_or_one_object() -> None:
 def test_the_role_gives_what_is_needed_and_nothing_that_is_dangerous(release: str) -> None:
     checks = [CHECKS[one.id] for one in catalog.requirements(release) if one.id in CHECKS]
     needed = together(
-        parse(*DISCOVERY, *WRITING, *OPTIONAL, *GUARDS, *NAMING), *(parse(*check.rights) for check in checks)
+        parse(*DISCOVERY, *WRITING, *OPTIONAL, *GUARDS, *NAMING), *(chosen(check.rights, None) for check in checks)
     )
     cluster_role, binding = role("aiconform", needed, release=release)
     assert binding["roleRef"]["name"] == cluster_role["metadata"]["name"]
@@ -121,72 +192,32 @@ def test_a_role_is_short_and_always_the_same() -> None:
 
 @pytest.mark.parametrize("name", sorted(CHECKS))
 def test_every_check_says_what_it_needs(name: str) -> None:
-    assert parse(*CHECKS[name].rights)
+    assert chosen(CHECKS[name].rights, None)
 
 
 # -- the tables against what the recorded runs asked --------------------------------------------------------------
 
 
-def used(bundle: Bundle, lane: str) -> Iterator[Right]:
-    """The rights that the requests of a lane rest on."""
-    for record in bundle.lanes[lane]:
-        if record.type == "request":
-            right = right_of(record.data["method"], record.data["path"], dict(record.data["query"]))
-            if right is not None:
-                yield right
+BUNDLES = {path.name: open_bundle(path) for path in GOLDEN}
+RECORDED = [
+    (file, check.requirement)
+    for file, bundle in BUNDLES.items()
+    for check in bundle.verdicts.checks
+    if check.outcome == "passed"
+]
 
 
-def right_of(method: str, path: str, query: dict[str, str]) -> Right | None:
-    """The right that a request needs; None for what everybody may ask (discovery, reviews)."""
-    parts = path.strip("/").split("/")
-    core = parts[0] == "api"
-    group, rest = ("", parts[2:]) if core else (parts[1] if len(parts) > 1 else "", parts[3:])
-    if parts[0] not in ("api", "apis") or not rest or group == "authorization.k8s.io":
-        return None
-    if rest[0] == "namespaces" and len(rest) > 2:
-        rest = rest[2:]
-    resource = rest[0] + (f"/{rest[2]}" if len(rest) > 2 else "")
-    verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method)
-    if verb is None:
-        verb = "get" if len(rest) > 1 else "watch" if query.get("watch") else "list"
-    return Right(group, resource, verb)
+@pytest.mark.parametrize(("file", "name"), RECORDED)
+def test_no_check_asks_what_its_table_does_not_say(file: str, name: str) -> None:
+    assert unsaid(BUNDLES[file], name) == []
 
 
-def broad(right: Right) -> Right:
-    """The same right on any object: recorded names may be pseudonyms."""
-    return Right(right.group, right.resource, right.verb)
-
-
-def asked_by_requirement() -> dict[str, set[Right]]:
-    found: dict[str, set[Right]] = defaultdict(set)
-    for path in GOLDEN:
-        bundle = open_bundle(path)
-        for lane in bundle.lanes:
-            first, _, rest = lane.partition("/")
-            name = rest if first == "cleanup" and rest else "engine" if first not in CHECKS else first
-            found[name] |= set(used(bundle, lane))
-    return found
-
-
-ASKED = asked_by_requirement()
-RECORDED = sorted(name for name in ASKED if name in CHECKS)
-
-
-@pytest.mark.parametrize("name", RECORDED)
-def test_no_check_asks_what_its_table_does_not_say(name: str) -> None:
-    # its guard is the engine's, and made in the check's own lanes
-    said = {broad(right) for right in parse(*CHECKS[name].rights, *GUARDS)}
-    assert sorted(map(str, ASKED[name] - said)) == []
-
-
-@pytest.mark.parametrize("name", RECORDED)
-def test_no_table_says_what_its_check_does_not_ask(name: str) -> None:
-    """A wait lists, and watches only if what it waits for is not there yet: both are one right here."""
-    asked = ASKED[name] | {Right(r.group, r.resource, "watch") for r in ASKED[name] if r.verb == "list"}
-    said = {broad(right) for right in parse(*CHECKS[name].rights) if not right.sometimes}
-    assert sorted(map(str, said - asked)) == []
+@pytest.mark.parametrize(("file", "name"), RECORDED)
+def test_no_table_says_what_its_check_does_not_ask(file: str, name: str) -> None:
+    assert unasked(BUNDLES[file], name) == []
 
 
 def test_the_engine_asks_what_its_tables_say() -> None:
     said = {broad(right) for right in parse(*DISCOVERY, *WRITING, *OPTIONAL, *GUARDS, *NAMING)}
-    assert sorted(map(str, ASKED["engine"] - said)) == []
+    for bundle in BUNDLES.values():
+        assert sorted(map(str, asked(bundle, "engine") - said)) == []

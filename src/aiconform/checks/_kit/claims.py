@@ -10,14 +10,28 @@ from typing import Any
 from aiconform.catalog import accelerators
 from aiconform.checks._kit import pods, script
 from aiconform.checks._kit.script import Script
-from aiconform.engine import Context, DraDriver, Explain, Facts, Handle, RefusedError, State, Unmet, kinds, needs
+from aiconform.engine import (
+    Choice,
+    Context,
+    DraDriver,
+    Explain,
+    Facts,
+    Handle,
+    RefusedError,
+    State,
+    Unmet,
+    kinds,
+    needs,
+)
 
 Obj = dict[str, Any]
 
-RIGHTS = (
-    "?create delete list watch resourceclaimtemplates.resource.k8s.io",
-    "?list resourceclaims.resource.k8s.io resourceslices.resource.k8s.io events.events.k8s.io",
+_RIGHTS = (
+    "create delete list watch resourceclaimtemplates.resource.k8s.io",
+    "list resourceslices.resource.k8s.io",
+    "?list resourceclaims.resource.k8s.io events.events.k8s.io",
 )
+RIGHTS = Choice(_RIGHTS, lambda facts: _RIGHTS if _claimed(facts) else ())
 """What a check needs where its pods get accelerators by claims."""
 KINDS = ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice")
 VERBS = ("create", "delete", "get", "list", "patch", "update")
@@ -48,6 +62,11 @@ class Granted:
     pod: ClaimingPod
     claim: Handle
     device: str
+
+
+def _claimed(facts: Facts) -> bool:
+    """Whether accelerators are asked for by claims: those that are there, or those of nodes that a pool would bring."""
+    return bool(facts.claimable) or any(pool.device_class for pool in facts.pools)
 
 
 def version(facts: Facts) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.gang_room import FILLER, PLAIN, Room, filler, group_of, has_place, leave
@@ -60,6 +60,9 @@ class Aside:
 
 class GangSystem(Protocol):
     """A system that starts groups of pods as one. Found by the API groups it serves; made anew for each run."""
+
+    rights: ClassVar[tuple[str, ...]]
+    """What a check that tries it must be allowed, beside pods (:mod:`aiconform.engine.rights`)."""
 
     @property
     def words(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from aiconform.checks._kit import gang, gang_room
 from aiconform.checks._kit.gang import Aside, Group
@@ -33,6 +33,10 @@ def served(facts: Facts) -> bool:
 class Coscheduling:
     """See :class:`aiconform.checks._kit.gang.GangSystem`."""
 
+    rights: ClassVar[tuple[str, ...]] = (
+        "create delete get list watch jobs.batch podgroups.scheduling.x-k8s.io",
+        "list deployments.apps",
+    )
     words: str = TITLE
     scheduler: str = SCHEDULER
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from aiconform.checks._kit import gang, gang_room
 from aiconform.checks._kit.gang import Aside, Group
@@ -32,6 +32,10 @@ def served(facts: Facts) -> bool:
 class Kai:
     """See :class:`aiconform.checks._kit.gang.GangSystem`."""
 
+    rights: ClassVar[tuple[str, ...]] = (
+        "create delete get list watch podgroups.scheduling.run.ai",
+        "create delete list watch queues.scheduling.run.ai",
+    )
     words: str = TITLE
     queue: str = ""
 

@@ -6,7 +6,7 @@ Its queue is ours and has quota for much more than the room: what a group is ref
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from aiconform.checks._kit import gang, gang_room
 from aiconform.checks._kit.gang import Aside, Group
@@ -33,6 +33,13 @@ def served(facts: Facts) -> bool:
 class Kueue:
     """See :class:`aiconform.checks._kit.gang.GangSystem`."""
 
+    rights: ClassVar[tuple[str, ...]] = (
+        "create delete get list watch jobs.batch",
+        "create delete list watch clusterqueues.kueue.x-k8s.io localqueues.kueue.x-k8s.io",
+        "create delete list watch resourceflavors.kueue.x-k8s.io topologies.kueue.x-k8s.io",
+        "list watch workloads.kueue.x-k8s.io",
+        "list deployments.apps",
+    )
     words: str = TITLE
     queue: str = ""
 

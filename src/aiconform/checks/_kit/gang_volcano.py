@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from aiconform.checks._kit import gang, gang_room
 from aiconform.checks._kit.gang import Aside, Group
@@ -28,6 +28,12 @@ def served(facts: Facts) -> bool:
 class Volcano:
     """See :class:`aiconform.checks._kit.gang.GangSystem`."""
 
+    rights: ClassVar[tuple[str, ...]] = (
+        "create delete get list watch jobs.batch.volcano.sh",
+        "get list watch podgroups.scheduling.volcano.sh",
+        "list deployments.apps",
+        "?list events",
+    )
     words: str = TITLE
 
     async def ready(self, ctx: Context, room: Room) -> Volcano | Aside:

@@ -11,7 +11,7 @@ from aiconform.checks._kit import gang, gang_coscheduling, gang_kai, gang_kueue,
 from aiconform.checks._kit.gang import Aside, GangSystem, Group
 from aiconform.checks._kit.gang_room import Room
 from aiconform.checks._kit.gang_tally import Tally
-from aiconform.engine import Condition, Context, Facts, Handle, StopProbe, Unmet
+from aiconform.engine import Choice, Condition, Context, Facts, Handle, StopProbe, Unmet
 
 Obj = dict[str, Any]
 
@@ -49,6 +49,13 @@ def found(facts: Facts) -> tuple[GangSystem, ...]:
     """The systems whose kinds are served; the one that was asked for, where one was."""
     asked = facts.option("gang-scheduler")
     return tuple(make() for name, (served, make) in KNOWN.items() if asked in ("", name) and served(facts))
+
+
+RIGHTS = Choice(
+    tuple(line for _, make in KNOWN.values() for line in make().rights),
+    lambda facts: [line for system in found(facts) for line in system.rights],
+)
+"""What a check must be allowed to try those that are found."""
 
 
 def need(facts: Facts) -> Unmet | None:

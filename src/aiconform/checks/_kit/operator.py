@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiconform.checks._kit.operator_webhooks import Hook, attributed, own_hooks
-from aiconform.engine import Condition, Context, Facts, Handle, RefusedError, State, Target, Unmet, kinds
+from aiconform.engine import Choice, Condition, Context, Facts, Handle, RefusedError, State, Target, Unmet, kinds
 from aiconform.engine.kinds import Kind
 
 Obj = dict[str, Any]
@@ -36,6 +36,7 @@ class Operator:
         disturb: destroys a part of it and waits until the operator has put it right.
         finalize: makes an object that the operator holds on to until it is done with it, and deletes it.
         remove: deletes the object, and waits until all that was made for it is gone.
+        rights: what a check that tries it must be allowed, beside what all need (:mod:`aiconform.engine.rights`).
     """
 
     name: str
@@ -50,6 +51,12 @@ class Operator:
     disturb: Callable[[Context], Awaitable[None]]
     finalize: Callable[[Context], Awaitable[None]]
     remove: Callable[[Context], Awaitable[None]]
+    rights: tuple[str, ...]
+
+    @property
+    def definition(self) -> str:
+        """Name of the definition of its kind."""
+        return f"{self.kind.plural}.{self.kind.api_version.partition('/')[0]}"
 
 
 def need(known: Sequence[Operator]) -> Callable[[Facts], Unmet | None]:
@@ -65,6 +72,16 @@ def need(known: Sequence[Operator]) -> Callable[[Facts], Unmet | None]:
         return Unmet("not run", f"the API server {'does not serve' if asked else 'serves'} {which}: {names}")
 
     return needed
+
+
+def rights(known: Sequence[Operator]) -> Choice:
+    """What a check must be allowed to try the one that is tried."""
+
+    def needed(operators: Sequence[Operator]) -> tuple[str, ...]:
+        named = [f"get customresourcedefinitions.apiextensions.k8s.io={one.definition}" for one in operators]
+        return (*named, *(line for one in operators for line in one.rights))
+
+    return Choice(needed(known), lambda facts: needed(_found(facts, known)[:1]))
 
 
 def chosen(ctx: Context, known: Sequence[Operator]) -> Operator:
@@ -106,7 +123,7 @@ async def _deployments(ctx: Context, operator: Operator) -> list[Obj]:
 
 async def _served(ctx: Context, operator: Operator) -> None:
     group, kind = operator.kind.api_version, operator.kind
-    definition = await ctx.read_named(kinds.CUSTOM_RESOURCE_DEFINITION, f"{kind.plural}.{group.partition('/')[0]}")
+    definition = await ctx.read_named(kinds.CUSTOM_RESOURCE_DEFINITION, operator.definition)
     conditions = {item["type"]: item["status"] for item in definition.get("status", {}).get("conditions") or ()}
     ctx.expect(
         f"{kind.kind} is Established",

@@ -49,6 +49,7 @@ class Batch:
         victim: a part of it that the operator must put right, and the uids of the members that go with it.
         fleeting: an object that is deleted once the operator has dealt with it; what it needs is made before.
         dealt: what tells that it has.
+        rights: see :class:`~aiconform.checks._kit.operator.Operator`.
         container: what the container of a member is called.
     """
 
@@ -65,6 +66,7 @@ class Batch:
     victim: Callable[[Context, Handle, list[Obj]], Awaitable[tuple[Handle, frozenset[str]]]]
     fleeting: Callable[[Context], Awaitable[Obj]]
     dealt: Condition
+    rights: tuple[str, ...]
     container: str = CONTAINER
 
 
@@ -83,6 +85,7 @@ def operator(batch: Batch) -> Operator:
         disturb=partial(_disturb, batch),
         finalize=partial(_finalize, batch),
         remove=partial(_remove, batch),
+        rights=batch.rights,
     )
 
 

@@ -81,5 +81,9 @@ JOB_SET = operator_batch.operator(
         victim=victim,
         fleeting=fleeting,
         dealt=operator_batch.suspended,
+        rights=(
+            "create delete get list watch jobsets.jobset.x-k8s.io",
+            "delete list watch jobs.batch",
+        ),
     )
 )

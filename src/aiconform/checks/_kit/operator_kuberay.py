@@ -175,4 +175,5 @@ KUBERAY = Operator(
     disturb=disturb,
     finalize=finalize,
     remove=remove,
+    rights=("create delete pods", "create delete get list watch rayclusters.ray.io rayjobs.ray.io", "get services"),
 )

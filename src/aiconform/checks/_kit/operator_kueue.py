@@ -106,5 +106,10 @@ KUEUE = operator_batch.operator(
         victim=victim,
         fleeting=fleeting,
         dealt=held,
+        rights=(
+            "create delete get list watch jobs.batch clusterqueues.kueue.x-k8s.io",
+            "create delete list watch localqueues.kueue.x-k8s.io resourceflavors.kueue.x-k8s.io",
+            "delete list watch workloads.kueue.x-k8s.io",
+        ),
     )
 )

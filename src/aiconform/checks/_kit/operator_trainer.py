@@ -84,6 +84,11 @@ TRAINER = operator_batch.operator(
         victim=victim,
         fleeting=fleeting,
         dealt=operator_batch.suspended,
+        rights=(
+            "create delete get list watch trainjobs.trainer.kubeflow.org",
+            "create delete list watch trainingruntimes.trainer.kubeflow.org",
+            "delete get jobsets.jobset.x-k8s.io",
+        ),
         container=CONTAINER,
     )
 )

@@ -78,5 +78,9 @@ VOLCANO = operator_batch.operator(
         victim=victim,
         fleeting=fleeting,
         dealt=dealt,
+        rights=(
+            "delete pods",
+            "create delete get list watch jobs.batch.volcano.sh",
+        ),
     )
 )

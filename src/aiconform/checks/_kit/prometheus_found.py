@@ -4,7 +4,29 @@ from __future__ import annotations
 
 from aiconform.checks._kit import prometheus_operator, prometheus_relay, prometheus_service
 from aiconform.checks._kit.prometheus import Monitoring, query
-from aiconform.engine import Context, UndecidableError
+from aiconform.engine import Choice, Context, Facts, UndecidableError
+
+_PROXY = "get services/proxy"
+_OBJECTS = "list prometheuses.monitoring.coreos.com"
+_OWN = "get namespaces"
+"""Our own namespace: its labels decide whether a monitor in it is taken."""
+
+
+def _asking(facts: Facts) -> tuple[str, ...]:
+    if facts.option("prometheus-url"):
+        return ()
+    return (_PROXY,) if facts.option("prometheus") else (_PROXY, _OBJECTS)
+
+
+def _finding(facts: Facts) -> tuple[str, ...]:
+    told = facts.option("prometheus-url") or facts.option("prometheus")
+    return (*_asking(facts), *(() if told or prometheus_operator.API not in facts.groups else (_OWN,)))
+
+
+ASKING = Choice((_PROXY, _OBJECTS), _asking)
+"""What a check must be allowed to ask every Prometheus that there is."""
+FINDING = Choice((_PROXY, _OBJECTS, _OWN), _finding)
+"""What it must be allowed to find the one that a workload of ours can be made known to."""
 
 
 async def find(ctx: Context) -> Monitoring:
@@ -57,7 +79,7 @@ async def _told(ctx: Context) -> Monitoring | None:
     if url := ctx.option("prometheus-url"):
         return await prometheus_relay.to(ctx, url)
     if service := ctx.option("prometheus"):
-        return prometheus_service.told(ctx, service)
+        return await prometheus_service.told(ctx, service)
     return None
 
 

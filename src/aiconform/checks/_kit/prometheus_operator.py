@@ -8,7 +8,7 @@ from typing import Any
 from aiconform.checks._kit import selectors
 from aiconform.checks._kit.operator import is_ready
 from aiconform.checks._kit.prometheus import Monitoring, Way
-from aiconform.engine import Context, kinds
+from aiconform.engine import Choice, Context, Facts, kinds
 
 Obj = dict[str, Any]
 
@@ -18,6 +18,23 @@ _WEB = 9090
 """The port that the operator has every Prometheus listen on."""
 GOVERNING = "prometheus-operated"
 """The Service that the operator makes for all Prometheuses of a namespace."""
+
+
+_SERVICE_MONITORS = "create delete list watch servicemonitors.monitoring.coreos.com"
+_POD_MONITORS = "create delete list watch podmonitors.monitoring.coreos.com"
+
+
+def _monitors(facts: Facts) -> tuple[str, ...]:
+    asked = facts.option("scrape-by")
+    if asked:
+        return {"servicemonitor": (_SERVICE_MONITORS,), "podmonitor": (_POD_MONITORS,)}.get(asked, ())
+    if facts.option("prometheus") or facts.option("prometheus-url"):
+        return (_SERVICE_MONITORS,)
+    return _SERVICE_MONITORS, f"?{_POD_MONITORS}"  # a Prometheus may take PodMonitors alone
+
+
+MONITORS = Choice((_SERVICE_MONITORS, _POD_MONITORS), _monitors)
+"""What a check must be allowed to make a workload of ours known by a monitor."""
 
 
 async def candidates(ctx: Context) -> tuple[list[Monitoring], list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from aiconform.checks._kit import prometheus_operator
 from aiconform.checks._kit.operator import is_ready
 from aiconform.checks._kit.prometheus import Monitoring, Way
-from aiconform.engine import Context, kinds
+from aiconform.engine import Context, RefusedError, kinds
 
 Obj = dict[str, Any]
 
@@ -35,13 +35,28 @@ def way(ctx: Context) -> Way:
     return "ServiceMonitor" if prometheus_operator.API in ctx.facts.groups else "annotations"
 
 
-def told(ctx: Context, text: str) -> Monitoring:
-    """The one that was told: ``NAMESPACE/NAME[:PORT][/PREFIX]``."""
+async def told(ctx: Context, text: str) -> Monitoring:
+    """The one that was told: ``NAMESPACE/NAME[:PORT][/PREFIX]``; without a port the one that the Service says."""
     namespace, _, rest = text.partition("/")
     name, _, prefix = rest.partition("/")
     name, _, port = name.partition(":")
+    port = port or await _said(ctx, namespace, name)
     proxy = kinds.SERVICE.path(namespace, f"{name}:{port}" if port else name, "proxy")
     return Monitoring(f"{namespace}/{name}", f"service {name}, as told", _api(proxy, prefix), {}, "", way(ctx))
+
+
+async def _said(ctx: Context, namespace: str, name: str) -> str:
+    """The number of a Service's port; empty where it has none that is known, or may not be read.
+
+    The API server's proxy finds a port that is not told only where it has no name.
+    """
+    try:
+        services = await ctx.list(kinds.SERVICE, namespace, fields=f"metadata.name={name}")
+    except RefusedError:
+        return ""
+    ports = [one for item in services for one in item["spec"].get("ports") or ()]
+    port = ports[0] if len(ports) == 1 else _port(ports)
+    return str(port["port"]) if port else ""
 
 
 async def found(ctx: Context) -> list[Monitoring]:
