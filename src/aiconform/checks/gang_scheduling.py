@@ -11,7 +11,7 @@ CHECK = Check(
     holds=gangs.holds,
     limits=(
         "Known are Volcano, Kueue (by topology-aware scheduling, from v0.15), KAI and the coscheduling plugin.",
-        "A system whose kinds are served and whose controllers do not run is set aside, as long as another runs.",
+        "A system that does not run, or admits no group, is set aside and told, as long as another admits its own.",
         "Groups are placed on one node, which they fill while they are tried.",
     ),
     headline="all or none by {tried}",
@@ -29,8 +29,7 @@ CHECK = Check(
     timeout_s=300,
 )
 async def together(ctx: Context) -> None:
-    arena = await gangs.opened(ctx)
-    groups = await gangs.hand_over(ctx, arena)
+    arena, groups = await gangs.first_groups(ctx, await gangs.opened(ctx))
     await gangs.run_together(ctx, arena, groups)
     await gangs.removed(ctx, groups)
     ctx.memo["arena"] = arena
@@ -71,6 +70,7 @@ async def room_appears(ctx: Context) -> None:
     arena, groups = ctx.memo["arena"], ctx.memo["groups"]
     for filler in ctx.memo["fillers"]:
         await ctx.delete(filler)
+    await gangs.admitted(ctx, arena, groups)
     await gangs.run_together(ctx, arena, groups)
     await ctx.show([group.handle for group in groups])
 

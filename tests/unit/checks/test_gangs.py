@@ -131,6 +131,128 @@ def test_where_none_runs_the_check_does_not_pass(first: Any, second: Any, outcom
     assert [told for told, _ in ctx.told] == [outcome]
 
 
+class Admitting(System):
+    """Makes one pod for its group, and says of it what it was told to say.
+
+    Args:
+        words: its name.
+        says: why it does not admit the group; None if it does.
+        refuses: what a webhook says on its group.
+        placed: whether a member gets a node all the same.
+    """
+
+    def __init__(self, words: str, says: Aside | None = None, refuses: str = "", *, placed: bool = False) -> None:
+        super().__init__(words)
+        self._says, self._refuses, self._placed = says, refuses, placed
+
+    async def group(self, ctx: Scripted, room: Room, members: int) -> Group:
+        if self._refuses:
+            raise RefusedError("create Job", 403, "Forbidden", self._refuses)
+        labels = {gang_room.GROUP_LABEL: self.words, gang_room.ROOM_LABEL: room.name}
+        spec = {"nodeName": "gpu-1"} if self._placed else {}
+        meta = {"name": self.words, "labels": labels}
+        pod = await ctx.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+        return Group(pod, self.words, members)
+
+    async def admitted(self, _ctx: Scripted, _group: Group) -> Aside | None:
+        return self._says
+
+
+WAITS = Aside("Waits", "left a group that fits waiting for 90 s: PodGroup Pending")
+
+
+def first_groups(ctx: Scripted, *systems: Admitting) -> tuple[list[str], list[str]]:
+    """Names of the systems that are left to be tried, and of the groups."""
+    arena = gangs.Arena(systems, ROOM, 4, 2)  # type: ignore[arg-type]
+    arena, groups = asyncio.run(gangs.first_groups(ctx, arena))  # type: ignore[arg-type]
+    return [system.words for system in arena.systems], [group.name for group in groups]
+
+
+def test_one_that_admits_is_enough_and_the_group_of_the_other_goes() -> None:
+    ctx = Scripted()
+    assert first_groups(ctx, Admitting("Waits", WAITS), Admitting("Works")) == (["Works"], ["Works"])
+    assert ctx.gone == ["Waits"]
+    outcome, text = ctx.told[-1]
+    assert outcome == "passed"
+    assert "Works; set aside: Waits: left a group that fits waiting" in text
+
+
+def test_where_none_admits_the_check_does_not_pass() -> None:
+    quota = Aside("Kueue", "admitted by quota alone", "undecided")
+    for says, outcome in (((WAITS,), "failed"), ((WAITS, quota), "failed"), ((quota,), "undecided")):
+        ctx = Scripted()
+        with pytest.raises(StopProbe):
+            first_groups(ctx, *(Admitting(one.words, one) for one in says))
+        assert ctx.told[-1][0] == outcome
+
+
+def test_a_group_that_starts_in_part_fails_the_check_whoever_else_works() -> None:
+    ctx = Scripted()
+    with pytest.raises(StopProbe):
+        first_groups(ctx, Admitting("Waits", WAITS, placed=True), Admitting("Works"))
+    outcome, text = ctx.told[-1]
+    assert outcome == "failed"
+    assert "1 of 2 were given a node; left a group" in text
+
+
+DENIED = 'admission webhook "validatejob.volcano.sh" denied the request: unable to find job queue'
+
+
+def test_a_system_whose_webhook_takes_no_group_is_set_aside() -> None:
+    ctx = Scripted()
+    assert first_groups(ctx, Admitting("Volcano", refuses=DENIED), Admitting("Works"))[0] == ["Works"]
+    assert (
+        "set aside: Volcano: its group was not let in: create Job: 403 Forbidden: admission webhook" in ctx.told[-1][1]
+    )
+
+
+@pytest.mark.parametrize(
+    "systems",
+    [
+        (Admitting("Volcano", refuses=DENIED),),
+        (Admitting("Volcano", refuses=DENIED), Admitting("Kueue", refuses=DENIED)),
+        (Admitting("Volcano", refuses="exceeded quota"), Admitting("Works")),
+    ],
+    ids=["the only one", "all", "by nobody's webhook"],
+)
+def test_a_group_that_is_refused_decides_nothing_alone(systems: tuple[Admitting, ...]) -> None:
+    with pytest.raises(RefusedError):
+        first_groups(Scripted(), *systems)
+
+
+def test_who_admitted_before_must_admit_again() -> None:
+    ctx, waits = Scripted(), Admitting("Waits", WAITS)
+    arena = gangs.Arena((waits,), ROOM, 4, 2)  # type: ignore[arg-type]
+    with pytest.raises(StopProbe):
+        asyncio.run(gangs.admitted(ctx, arena, [asyncio.run(waits.group(ctx, ROOM, 2))]))  # type: ignore[arg-type]
+    assert ctx.told[-1][0] == "failed"
+
+
+def workload(**more: Any) -> Obj:
+    said = [{"type": "Admitted", "status": "True"}, {"type": "QuotaReserved", "status": "True"}]
+    owner = {"uid": "uid-of-job"}
+    meta = {"name": "w", "labels": {gang_kueue.JOB_LABEL: "uid-of-job"}, "ownerReferences": [owner]}
+    return {"metadata": meta, "status": {"conditions": said, "admission": {"podSetAssignments": [more]}}}
+
+
+@pytest.mark.parametrize(
+    ("assigned", "aside", "outcome"),
+    [
+        ({"count": 3, "topologyAssignment": {"levels": []}}, False, "passed"),
+        ({"count": 1, "topologyAssignment": {"levels": []}}, False, "failed"),
+        ({"count": 3}, True, "passed"),
+    ],
+)
+def test_kueue_that_looks_at_quota_alone_is_set_aside(assigned: Obj, aside: bool, outcome: str) -> None:
+    ctx, looked = Scripted(), None
+    ctx.has(kinds.WORKLOAD, workload(**assigned))
+    group = Group(Handle(kinds.JOB, "ours", "job", "uid-of-job"), "job", 3)
+    with contextlib.suppress(StopProbe):
+        looked = asyncio.run(gang_kueue.Kueue().admitted(ctx, group))  # type: ignore[arg-type]
+    assert (isinstance(looked, Aside) and looked.outcome == "undecided") is aside
+    assert ctx.told[-1][0] == outcome
+
+
 def speaking(made: Obj) -> None:
     if made["kind"] == "Pod":
         made["status"] = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no room"}]}
@@ -226,9 +348,10 @@ class TestKai:
         names = {part.name for part in group.parts}
         pods = [pod for pod in ctx.objects["pods.v1"] if pod["metadata"]["name"] in names]
         pods[0]["spec"]["nodeName"] = "n"
-        assert told(ctx, ready.admitted(ctx, group)) == ["passed", "failed"]
+        aside = asyncio.run(ready.admitted(ctx, group))
+        assert aside.reason == "left a group that fits waiting for 90 s: 1 of 2 have a node"
         pods[1]["spec"]["nodeName"] = "n"
-        assert told(ctx, ready.admitted(ctx, group))[-1] == "passed"
+        assert asyncio.run(ready.admitted(ctx, group)) is None
         for pod in pods:
             pod["status"] = {"phase": "Succeeded"}
         assert told(ctx, ready.completed(ctx, group))[-1] == "passed"

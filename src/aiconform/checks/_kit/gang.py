@@ -9,12 +9,15 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.gang_room import FILLER, PLAIN, Room, filler, group_of, has_place, leave
-from aiconform.engine import Condition, Context, Handle, State, kinds
+from aiconform.engine import Condition, Context, Handle, State, Target, kinds
 
 Obj = dict[str, Any]
 
 HOLD_S = 10
 """How long a member runs: long enough for all to be there, whatever the node needs to start them."""
+
+ADMIT_S = 90
+"""How long a system may take to let a group start for which there is room."""
 
 ALIVE_S = 30
 """How long a controller may take to look at an object for the first time."""
@@ -41,7 +44,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Aside:
-    """A system that is found and not tried, because it does not run: it starts no group, neither whole nor in part.
+    """A system that is found and not tried: it does not run, or starts no group, neither whole nor in part.
 
     Attributes:
         words: name and version.
@@ -74,8 +77,8 @@ class GangSystem(Protocol):
     async def group(self, ctx: Context, room: Room, members: int) -> Group:
         """Hand it a group."""
 
-    async def admitted(self, ctx: Context, group: Group) -> None:
-        """Watch it let the group as a whole start."""
+    async def admitted(self, ctx: Context, group: Group) -> Aside | None:
+        """Watch it let the group as a whole start; why it is not tried if it leaves the group waiting."""
 
     async def refusal(self, ctx: Context, group: Group) -> State:
         """Met if it says of this group as a whole, by its own object, that it does not start for want of room."""
@@ -141,6 +144,25 @@ async def takes_pods(
 def not_known(words: str, state: State) -> Aside | None:
     """A system of which a wait did not tell whether it runs; None where it told."""
     return Aside(words, state.observed, "undecided") if state.outcome in ("blocked", "nothing") else None
+
+
+async def admits(
+    ctx: Context, words: str, group: Group, where: Target, condition: Condition
+) -> tuple[Aside | None, list[Obj]]:
+    """Watch an object that tells of a group until the system has let the group start.
+
+    Returns:
+        Why the system is set aside, if it did not say in time that it lets the group start; the objects as seen last.
+
+    Raises:
+        StopProbe: it said something that is wrong, or nothing usable was seen.
+    """
+    expected, begun = f"{words} admits the group of {group.members} as one", ctx.now
+    state, objects = await ctx.seen(where, condition, expected=expected, within_s=ADMIT_S)
+    if state.outcome == "waiting":
+        return Aside(words, f"left a group that fits waiting for {ADMIT_S} s: {state.observed}"), objects
+    ctx.conclude(state, expected=expected, took_s=ctx.now - begun, within_s=ADMIT_S)
+    return None, objects
 
 
 async def job_completed(ctx: Context, words: str, group: Group) -> None:

@@ -59,11 +59,10 @@ class Coscheduling:
         job = {"parallelism": members, "completions": members, "backoffLimit": 0, "template": template}
         return Group(await ctx.create({**_of(kinds.JOB), "metadata": {"name": name}, "spec": job}), name, members)
 
-    async def admitted(self, ctx: Context, group: Group) -> None:
+    async def admitted(self, ctx: Context, group: Group) -> Aside | None:
         """The PodGroup says that its members run, or have run."""
-        expected = f"{self.words} admits the group of {group.members} as one"
         where = Target(kinds.COSCHEDULING_POD_GROUP, ctx.namespace, {}, f"metadata.name={group.name}")
-        await ctx.until(where, admitted(group.members), expected=expected, within_s=90)
+        return (await gang.admits(ctx, self.words, group, where, admitted(group.members)))[0]
 
     async def refusal(self, ctx: Context, group: Group) -> State:
         """What the plugin says on a member that waits for the others."""

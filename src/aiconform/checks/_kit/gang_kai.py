@@ -63,16 +63,15 @@ class Kai:
             parts.append(await ctx.create(pod))
         return Group(handle, name, members, tuple(parts))
 
-    async def admitted(self, ctx: Context, group: Group) -> None:
+    async def admitted(self, ctx: Context, group: Group) -> Aside | None:
         """Its scheduler gives every member a node."""
 
         def placed(objects: list[Obj]) -> State:
             number = sum(bool(pod["spec"].get("nodeName")) for pod in objects)
             return State("met" if number == group.members else "waiting", f"{number} of {group.members} have a node")
 
-        expected = f"{self.words} admits the group of {group.members} as one"
         where = Target(kinds.POD, ctx.namespace, {GROUP_LABEL: group.name})
-        await ctx.until(where, placed, expected=expected, within_s=90)
+        return (await gang.admits(ctx, self.words, group, where, placed))[0]
 
     async def refusal(self, ctx: Context, group: Group) -> State:
         """The PodGroup's own condition says why it does not start."""

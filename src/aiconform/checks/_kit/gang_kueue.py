@@ -82,7 +82,7 @@ class Kueue:
         manifest["metadata"]["labels"] = {QUEUE_LABEL: self.queue}
         return Group(await ctx.create(manifest), name, members)
 
-    async def admitted(self, ctx: Context, group: Group) -> None:
+    async def admitted(self, ctx: Context, group: Group) -> Aside | None:
         """The Workload is admitted, with a place for every pod."""
 
         def admitted(objects: list[Obj]) -> State:
@@ -90,20 +90,18 @@ class Kueue:
             yes = found is not None and gang.condition_of(found, "Admitted").get("status") == "True"
             return State("met", "Workload admitted") if yes else State("waiting", _standing(found))
 
-        expected = f"{self.words} admits the group of {group.members} as one"
-        seen = await ctx.until(_workload(ctx, group), admitted, expected=expected, within_s=90)
+        aside, seen = await gang.admits(ctx, self.words, group, _workload(ctx, group), admitted)
+        if aside:
+            return aside
         sets = ((seen[0]["status"].get("admission") or {}).get("podSetAssignments")) or []
         places = [one.get("count") for one in sets if one.get("topologyAssignment")]
         if not places:
-            raise ctx.undecided(
-                f"{self.words} gives the group places on the node",
-                "admitted by quota alone",
-                "topology-aware scheduling is switched off, so Kueue does not look at the room on nodes; if another "
-                "system is there, name it with --gang-scheduler",
-            )
+            reason = "admitted by quota alone: topology-aware scheduling is off, so the room on nodes is not looked at"
+            return Aside(self.words, reason, "undecided")
         ctx.expect(
             f"places for all {group.members} members at once", f"{sum(places)} places", ok=places == [group.members]
         )
+        return None
 
     async def refusal(self, ctx: Context, group: Group) -> State:
         """The Workload's condition says what does not fit."""

@@ -56,7 +56,7 @@ class Volcano:
         manifest: Obj = {**_of(kinds.VOLCANO_JOB), "metadata": {"name": name}, "spec": spec}
         return Group(await ctx.create(manifest), name, members)
 
-    async def admitted(self, ctx: Context, group: Group) -> None:
+    async def admitted(self, ctx: Context, group: Group) -> Aside | None:
         """The PodGroup reaches phase Running."""
 
         def running(objects: list[Obj]) -> State:
@@ -66,8 +66,7 @@ class Volcano:
             phase, least = _phase(found), (found or {}).get("spec", {}).get("minMember")
             return State("met" if phase == "Running" else "waiting", f"PodGroup {phase}, minMember {least}")
 
-        expected = f"{self.words} admits the group of {group.members} as one"
-        await ctx.until(_pod_group(ctx, group), running, expected=expected, within_s=90)
+        return (await gang.admits(ctx, self.words, group, _pod_group(ctx, group), running))[0]
 
     async def refusal(self, ctx: Context, group: Group) -> State:
         """The PodGroup says so by a condition, or waits in phase Pending with the gate's events."""

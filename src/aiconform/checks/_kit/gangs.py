@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from aiconform.checks._kit import gang, gang_coscheduling, gang_kai, gang_kueue, gang_room, gang_volcano, pods
 from aiconform.checks._kit.gang import Aside, GangSystem, Group
 from aiconform.checks._kit.gang_room import Room
 from aiconform.checks._kit.gang_tally import Tally
-from aiconform.engine import Choice, Condition, Context, Facts, Handle, StopProbe, Unmet
+from aiconform.engine import Choice, Condition, Context, Facts, Handle, RefusedError, StopProbe, Unmet
 
 Obj = dict[str, Any]
 
 WINDOW_S = 30
+_BY_WEBHOOK = ("admission webhook", "failed calling webhook")
 _MOST_MEMBERS = 4
 
 
@@ -89,7 +91,7 @@ async def opened(ctx: Context) -> Arena:
     observed = f"{len(placed)} of {room.slots} slots are free: {room.words}"
     if len(placed) < 2 * len(ready):
         raise ctx.undecided(expected, observed, "too little room on the node")
-    ctx.expect(expected, observed, ok=True, figures={"tried": words, "on": room.words})
+    ctx.expect(expected, observed, ok=True, figures={"on": room.words})
     return Arena(ready, room, len(placed), min(_MOST_MEMBERS, len(placed) // len(ready)))
 
 
@@ -102,18 +104,83 @@ async def _running(ctx: Context, room: Room, systems: Sequence[GangSystem]) -> t
     looked = [await system.ready(ctx, room) for system in systems]
     aside = [one for one in looked if isinstance(one, Aside)]
     ready = tuple(one for one in looked if not isinstance(one, Aside))
-    expected = f"a gang scheduling system runs, of those whose kinds are served: {_listed(systems)}"
-    left = "; ".join(f"set aside: {one}" for one in aside)
-    observed = "; ".join(filter(None, [_listed(ready), left]))
-    if not ready and all(one.outcome == "undecided" for one in aside):
-        raise ctx.undecided(expected, observed, "none could be looked at")
-    cause = "" if ready else f"no system can start groups: {'; '.join(map(str, aside))}"
-    ctx.expect(expected, observed, ok=bool(ready), cause=cause)
+    _enough(ctx, f"a gang scheduling system runs, of those whose kinds are served: {_listed(systems)}", ready, aside)
     return ready
+
+
+def _enough(
+    ctx: Context,
+    expected: str,
+    left: Sequence[GangSystem],
+    aside: Sequence[Aside],
+    figures: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """State which systems are left to be tried, and which are set aside and why.
+
+    Raises:
+        StopProbe: none is left: undecided if none could be looked at, else failed.
+    """
+    observed = "; ".join(filter(None, [_listed(left), *(f"set aside: {one}" for one in aside)]))
+    if not left and all(one.outcome == "undecided" for one in aside):
+        raise ctx.undecided(expected, observed, f"none could be looked at: {'; '.join(map(str, aside))}")
+    cause = "" if left else f"no system can start groups: {'; '.join(map(str, aside))}"
+    ctx.expect(expected, observed, ok=bool(left), cause=cause, figures=dict(figures))
 
 
 def _listed(systems: Sequence[GangSystem]) -> str:
     return ", ".join(system.words for system in systems)
+
+
+async def first_groups(ctx: Context, arena: Arena) -> tuple[Arena, list[Group]]:
+    """Hand each system a group that fits; returns those that admitted theirs, and the groups.
+
+    A system that takes no group, or leaves it waiting, is set aside with the reason as long as another admits its own.
+    One that starts a group in part is not: it does harm that a system beside it does not undo.
+    """
+    handed, aside = await _handed(ctx, arena)
+    pairs: list[tuple[GangSystem, Group]] = []
+    for system, group in handed:
+        left = await system.admitted(ctx, group)
+        if left is None:
+            pairs.append((system, group))
+            continue
+        if left.outcome == "failed":
+            await _none_placed(ctx, arena, group, left)
+        aside.append(left)
+        await removed(ctx, [group])
+    left_over = tuple(system for system, _ in pairs)
+    expected = f"a group that fits is admitted by a system that runs: {_listed(arena.systems)}"
+    _enough(ctx, expected, left_over, aside, figures={"tried": _listed(left_over)})
+    return replace(arena, systems=left_over), [group for _, group in pairs]
+
+
+async def _none_placed(ctx: Context, arena: Arena, group: Group, left: Aside) -> None:
+    """A group that its system did not admit has no member with a place."""
+    where = gang_room.pods_in(ctx, arena.room)
+    found = await ctx.list(where.kind, where.namespace, labels=where.labels)
+    placed = sum(gang_room.has_place(pod) for pod in found if gang_room.group_of(pod) == group.name)
+    if placed:
+        observed = f"{placed} of {group.members} were given a node; {left.reason}"
+        ctx.expect(f"{left.words} admits a group as one or starts none of it", observed, ok=False)
+
+
+async def _handed(ctx: Context, arena: Arena) -> tuple[list[tuple[GangSystem, Group]], list[Aside]]:
+    """Each system with its group, and those whose group a webhook did not let in.
+
+    Raises:
+        RefusedError: no group was let in, or one was refused for another reason.
+    """
+    handed: list[tuple[GangSystem, Group]] = []
+    aside: list[Aside] = []
+    for system in arena.systems:
+        try:
+            handed.append((system, await system.group(ctx, arena.room, arena.members)))
+        except RefusedError as refusal:
+            last = len(aside) == len(arena.systems) - 1
+            if last or not any(words in refusal.message for words in _BY_WEBHOOK):
+                raise
+            aside.append(Aside(system.words, f"its group was not let in: {refusal.cause}"))
+    return handed, aside
 
 
 async def hand_over(ctx: Context, arena: Arena) -> list[Group]:
@@ -121,11 +188,17 @@ async def hand_over(ctx: Context, arena: Arena) -> list[Group]:
     return [await system.group(ctx, arena.room, arena.members) for system in arena.systems]
 
 
+async def admitted(ctx: Context, arena: Arena, groups: Sequence[Group]) -> None:
+    """Watch each system admit its group."""
+    for system, group in zip(arena.systems, groups, strict=True):
+        aside = await system.admitted(ctx, group)
+        if aside:
+            ctx.expect(f"{system.words} admits the group of {group.members} as one", aside.reason, ok=False)
+
+
 async def run_together(ctx: Context, arena: Arena, groups: Sequence[Group]) -> None:
-    """Watch each system admit its group, all members run at the same time, and the job complete."""
+    """Watch all members of each group that was admitted run at the same time, and the job complete."""
     pairs = list(zip(arena.systems, groups, strict=True))
-    for system, group in pairs:
-        await system.admitted(ctx, group)
     for system, group in pairs:
         expected = f"{system.words}: all {group.members} members run at the same time"
         await _until(ctx, arena, gang.together(group), _named(arena, groups), expected=expected, within_s=90)

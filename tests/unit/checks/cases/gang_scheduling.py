@@ -23,9 +23,9 @@ def phase(name: str) -> Callable[[Obj], None]:
     return edit
 
 
-def by_quota_alone(workload: Obj) -> None:
-    for one in (workload.get("status", {}).get("admission") or {}).get("podSetAssignments", []):
-        one.pop("topologyAssignment", None)
+def of_somebody_else(pod_group: Obj) -> None:
+    for one in pod_group["metadata"].get("ownerReferences") or []:
+        one["uid"] = "another"
 
 
 def for_one_member(workload: Obj) -> None:
@@ -97,8 +97,7 @@ def _case(probe: str, path: str, edit: Callable[[Obj], None], reason: str, outco
 
 CASES = (
     _case("together", "/deployments", not_ready, "not ready: "),
-    _case("together", "/podgroups", phase("Inqueue"), "PodGroup Inqueue"),
-    _case("together", "/workloads", by_quota_alone, "quota alone", "undecided"),
+    _case("together", "/podgroups", of_somebody_else, "belongs to something else"),
     _case("together", "/workloads", for_one_member, "1 places"),
     _case("together", "/pods", members(refused, of="volcano", but_first=True), "started in part"),
     _case("together", "/pods", members(one_after_another(), of="kueue"), "not at the same time"),
