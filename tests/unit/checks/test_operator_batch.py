@@ -188,6 +188,38 @@ def test_the_operators_own_denial_of_the_mistake_passes_and_another_does_not(tri
     assert judged(f'admission webhook "other" denied the request: {tried.mistake}') == ["passed", "passed", "undecided"]
 
 
+SEEN_DENIALS = {
+    operator_jobset.TITLE: (
+        'admission webhook "vjobset.kb.io" denied the request: '
+        "invalid replicatedJob name 'nobody' does not appear in .spec.ReplicatedJobs"
+    ),
+    operator_trainer.TITLE: (
+        'admission webhook "validator.trainjob.trainer.kubeflow.org" denied the request: '
+        'spec.runtimeRef: Invalid value: {"name":"nothing-1","apiGroup":"trainer.kubeflow.org","kind":"TrainingRuntime"}: '
+        'TrainingRuntime.trainer.kubeflow.org "nothing-1" not found: '
+        "specified trainingRuntime must be created before the TrainJob is created"
+    ),
+}
+"""What JobSet v0.10.1 and Kubeflow Trainer v2.1.0 said to the wrong twin on a real cluster."""
+
+
+@pytest.mark.parametrize("title", SEEN_DENIALS)
+def test_the_mistake_is_named_as_the_real_webhook_names_it(title: str) -> None:
+    [tried] = [one for one in BATCH if one.name == title]
+    assert tried.mistake in SEEN_DENIALS[title]
+
+
+def test_the_statuses_that_the_real_controllers_wrote() -> None:
+    counts = {"active": 1, "failed": 0, "succeeded": 0, "suspended": 0}
+    for runs, field, name in (
+        (operator_jobset.runs, "replicatedJobsStatus", "member"),
+        (operator_trainer.runs, "jobsStatus", "node"),
+    ):
+        for ready, outcome in ((0, "waiting"), (1, "met")):
+            status = {field: [{**counts, "name": name, "ready": ready}], "restarts": 0}
+            assert runs([{"status": status}]).outcome == outcome
+
+
 def test_every_operator_can_be_asked_for() -> None:
     assert [operator._option(one) for one in robust_controller.KNOWN] == list(OPTIONS["operator"].choices)
 
