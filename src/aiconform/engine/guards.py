@@ -147,8 +147,15 @@ class Guard:
         return self.handle
 
     def owning(self, manifest: Obj) -> Obj:
-        """The manifest, as a possession of the guard's where there is one in its namespace."""
-        meta = manifest["metadata"]
+        """The manifest, as a possession of the guard's where there is one in its namespace.
+
+        One that says that nobody owns it (``ownerReferences: []``) stays so: schedulers that group pods by their owner
+        would take the guard for it. Such a pod still has a deadline of its own.
+        """
+        meta = dict(manifest["metadata"])
+        if meta.get("ownerReferences") == []:
+            del meta["ownerReferences"]
+            return {**manifest, "metadata": meta}
         if self.handle is None or meta.get("namespace") != self.namespace:
             return manifest
         return {**manifest, "metadata": {**meta, "ownerReferences": [owner(self.handle)]}}

@@ -341,7 +341,7 @@ class TestKai:
             assert pod["metadata"]["annotations"] == {"pod-group-name": group.name}
             assert pod["metadata"]["labels"]["kai.scheduler/queue"] == ready.queue
             assert pod["spec"]["schedulerName"] == "kai-scheduler"
-            assert "ownerReferences" not in pod["metadata"], "else KAI makes a group of its own for it"
+            assert pod["metadata"]["ownerReferences"] == [], "else KAI makes a group of its own for it"
 
     def test_all_members_must_have_a_node(self) -> None:
         ctx, ready, group = self.made()

@@ -195,7 +195,8 @@ SEEN_DENIALS = {
     ),
     operator_trainer.TITLE: (
         'admission webhook "validator.trainjob.trainer.kubeflow.org" denied the request: '
-        'spec.runtimeRef: Invalid value: {"name":"nothing-1","apiGroup":"trainer.kubeflow.org","kind":"TrainingRuntime"}: '
+        'spec.runtimeRef: Invalid value: {"name":"nothing-1","apiGroup":"trainer.kubeflow.org",'
+        '"kind":"TrainingRuntime"}: '
         'TrainingRuntime.trainer.kubeflow.org "nothing-1" not found: '
         "specified trainingRuntime must be created before the TrainJob is created"
     ),

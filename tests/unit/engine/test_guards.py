@@ -60,6 +60,19 @@ def test_what_a_check_makes_belongs_to_a_guard_that_the_cluster_ends(tmp_path: P
     assert run.replay(run.bundle(verdict)) == verdict
 
 
+def test_a_pod_that_nobody_may_own_is_left_so_and_still_ends(tmp_path: Path) -> None:
+    async def create_unowned(ctx: Context) -> None:
+        await ctx.create({**POD, "metadata": {**POD["metadata"], "ownerReferences": []}})
+
+    run = Recorded(tmp_path, check_of(create_unowned))
+    verdict = run.live()
+    _guard, pod = created(run.api)
+    assert "ownerReferences" not in pod["metadata"]
+    assert pod["spec"]["activeDeadlineSeconds"] == DEADLINE_S
+    assert run.api.objects == {}, "it goes with the rest"
+    assert run.replay(run.bundle(verdict)) == verdict
+
+
 def test_there_is_one_guard_and_it_waits_as_long_as_the_check_may_take(tmp_path: Path) -> None:
     async def two(ctx: Context) -> None:
         await ctx.create(POD)

@@ -18,7 +18,8 @@ SCHEDULER = "kai-scheduler"
 
 _QUEUE_LABEL = "kai.scheduler/queue"
 _GROUP = "pod-group-name"
-"""Annotation of pods without an owner: those that have one get a PodGroup made for them, of one member for a Job's."""
+"""Annotation of pods without an owner. KAI overwrites it on all others, by a PodGroup that it makes for the owner: of a
+single member for a Job, and so for the guard."""
 _UNSCHEDULABLE = "UnschedulableOnNodePool"
 _UNLIMITED = {"quota": -1, "limit": -1, "overQuotaWeight": 1}
 
@@ -59,6 +60,7 @@ class Kai:
             pod = gang_room.member(ctx, room, name, gang.HOLD_S)
             pod["metadata"]["labels"][_QUEUE_LABEL] = self.queue
             pod["metadata"]["annotations"] = {_GROUP: name}
+            pod["metadata"]["ownerReferences"] = []
             pod["spec"]["schedulerName"] = SCHEDULER
             parts.append(await ctx.create(pod))
         return Group(handle, name, members, tuple(parts))
