@@ -55,6 +55,9 @@ def test_what_a_report_says() -> None:
         ("Failed: 0", "Failed: 1", False, True),
         ("result: success", "result: failure", False, True),
         ("Passed: 13", "Passed: 0", False, False),
+        ("Passed: 13", "Passed: 12", False, False),
+        ("v1.5.0", "v1.6.2", False, False),
+        ("v1.5.0", "v1.4.0", True, False),
         ("Skipped: 0", "Skipped: 2", False, False),
         ("result: success", "result: partial", False, False),
         ("result: success", "result: SUCCESS!", False, False),
@@ -63,6 +66,16 @@ def test_what_a_report_says() -> None:
 def test_only_all_core_tests_are_the_whole_suite(old: str, new: str, whole: bool, bad: bool) -> None:
     found = parse(TEXT.replace(old, new))
     assert (found.whole, found.bad) == (whole, bad)
+
+
+@pytest.mark.parametrize(
+    ("release", "tests"), [("v1.0.2", 9), ("v1.2.0", 11), ("v1.3.0", 11), ("v1.10.0", 14), ("v2.0.0", 14), ("", 9)]
+)
+def test_a_suite_of_a_release_has_that_many_core_tests(release: str, tests: int) -> None:
+    """Else a report with tests exempted, which names none of them, would be whole."""
+    lines = TEXT.splitlines(keepends=True)[1:]
+    head = [f"GatewayAPIInferenceExtensionVersion: {release}\n"] if release else []
+    assert parse("".join([*head, *lines])).core_tests == tests
 
 
 @pytest.mark.parametrize(
