@@ -28,6 +28,7 @@ class SuiteReport:
         result: ``success``, ``partial`` or ``failure`` of the profile's core tests.
         passed, failed, skipped: numbers of core tests.
         date: as it gives it.
+        failed_tests: their names.
     """
 
     suite: str
@@ -40,13 +41,15 @@ class SuiteReport:
     failed: int
     skipped: int
     date: str
+    failed_tests: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """For the page."""
+        names = f" ({', '.join(self.failed_tests)})" if self.failed_tests else ""
         return (
             f"suite {self.suite or 'of no release'}, profile {PROFILE}, {self.organization}/{self.project} "
-            f"{self.version}: {self.result}, {self.passed} passed, {self.failed} failed, {self.skipped} skipped, "
-            f"{self.date}"
+            f"{self.version}: {self.result}, {self.passed} passed, {self.failed} failed{names}, "
+            f"{self.skipped} skipped, {self.date}"
         )
 
     @property
@@ -119,6 +122,7 @@ def parse(data: bytes) -> SuiteReport:
         failed=_number(numbers, "Failed"),
         skipped=_number(numbers, "Skipped"),
         date=_text(found, "date"),
+        failed_tests=_names(core, "failedTests"),
     )
 
 
@@ -136,6 +140,13 @@ def _text(found: Mapping[str, Any], key: str, *, needed: bool = True) -> str:
     if isinstance(value, bool | dict | list) or value is None or not str(value).strip():
         raise ValueError(f"no {key}")
     return str(value).strip()
+
+
+def _names(found: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = found.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"{key} is no list of names")
+    return tuple(value)
 
 
 def _number(found: Mapping[str, Any], key: str) -> int:
