@@ -61,7 +61,7 @@ _ALL = (
     Option(
         "gateway-class",
         "NAME",
-        "GatewayClass that ai_inference uses; the first accepted one if absent.",
+        "GatewayClass that the two checks of inference gateways use; the first accepted one if absent.",
         "envoy",
         _CLASS_NAME,
     ),

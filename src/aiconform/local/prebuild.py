@@ -1,6 +1,6 @@
 """Builds the local cluster's programs and images ahead of time.
 
-``python -m aiconform.local.prebuild`` builds everything, ``python -m aiconform.local.prebuild NAME...`` some programs.
+``python -m aiconform.local.prebuild`` builds everything that is not optional, with ``NAME...`` behind it some programs.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ def main(arguments: list[str]) -> int:
     """Build the named programs, or all, and their images."""
     progress = _Lines()
     try:
-        binaries = build.ensure(arguments or [*CORE, *COMPONENTS], progress)
+        every = [name for name, component in COMPONENTS.items() if not component.optional]
+        binaries = build.ensure(arguments or [*CORE, *every], progress)
         if not arguments:
-            table.ensure_images(table.IMAGES, binaries, progress)
+            images = [name for name, image in table.IMAGES.items() if set(image.programs.values()) <= set(binaries)]
+            table.ensure_images(images, binaries, progress)
     except AiconformError as error:
         sys.stderr.write(error.render() + "\n")
         return error.exit_code

@@ -37,6 +37,35 @@ profiles:
   summary: Core tests succeeded.
 """
 
+FROM_ISTIO = """\
+GatewayAPIInferenceExtensionVersion: v1.2.0
+apiVersion: gateway.networking.k8s.io/v1
+date: "2026-11-26T22:11:36Z"
+gatewayAPIChannel: standard
+gatewayAPIVersion: v1.5.1
+implementation:
+  contact:
+  - local
+  organization: istio
+  project: istio
+  url: https://istio.io
+  version: 1.31-alpha.20260423
+kind: ConformanceReport
+mode: default
+profiles:
+- core:
+    failedTests:
+    - GatewayWeightedAcrossTwoInferencePools
+    result: failure
+    statistics:
+      Failed: 1
+      Passed: 10
+      Skipped: 0
+  name: Gateway
+  summary: Core tests failed with 1 test failures.
+"""
+"""What the suite wrote about the add-on ``istio`` of a local cluster."""
+
 
 def parse(text: str) -> conformance_report.SuiteReport:
     return conformance_report.parse(text.encode())
@@ -55,6 +84,9 @@ def test_what_a_report_says() -> None:
         ("Failed: 0", "Failed: 1", False, True),
         ("result: success", "result: failure", False, True),
         ("Passed: 13", "Passed: 0", False, False),
+        ("Passed: 13", "Passed: 12", False, False),
+        ("v1.5.0", "v1.6.2", False, False),
+        ("v1.5.0", "v1.4.0", True, False),
         ("Skipped: 0", "Skipped: 2", False, False),
         ("result: success", "result: partial", False, False),
         ("result: success", "result: SUCCESS!", False, False),
@@ -63,6 +95,27 @@ def test_what_a_report_says() -> None:
 def test_only_all_core_tests_are_the_whole_suite(old: str, new: str, whole: bool, bad: bool) -> None:
     found = parse(TEXT.replace(old, new))
     assert (found.whole, found.bad) == (whole, bad)
+
+
+def test_what_the_suite_wrote_here_is_read_and_names_what_failed() -> None:
+    found = parse(FROM_ISTIO)
+    assert (found.whole, found.bad, found.passed, found.failed) == (False, True, 10, 1)
+    assert "1 failed (GatewayWeightedAcrossTwoInferencePools), 0 skipped" in str(found)
+    said, cause = judged(Cluster(FROM_ISTIO, pools="v1.2.0"))
+    assert said == ["passed", "failed"]
+    assert "GatewayWeightedAcrossTwoInferencePools" in cause
+    with pytest.raises(ValueError, match="failedTests"):
+        parse(FROM_ISTIO.replace("    - GatewayWeighted", "    - 1\n    - GatewayWeighted"))
+
+
+@pytest.mark.parametrize(
+    ("release", "tests"), [("v1.0.2", 9), ("v1.2.0", 11), ("v1.3.0", 11), ("v1.10.0", 14), ("v2.0.0", 14), ("", 9)]
+)
+def test_a_suite_of_a_release_has_that_many_core_tests(release: str, tests: int) -> None:
+    """Else a report with tests exempted, which names none of them, would be whole."""
+    lines = TEXT.splitlines(keepends=True)[1:]
+    head = [f"GatewayAPIInferenceExtensionVersion: {release}\n"] if release else []
+    assert parse("".join([*head, *lines])).core_tests == tests
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ import yaml  # type: ignore[import-untyped]
 
 PROFILE = "Gateway"
 _API = re.compile(r"gateway\.networking\.k8s\.io/v1[a-z0-9]*")
+_CORE_TESTS = {(1, 0): 9, (1, 2): 11, (1, 5): 13, (1, 6): 14}
+"""Core tests of the suite from that release on. A report does not name tests that a flag of the suite exempted, nor the
+release of the suite: a suite older than the definitions has fewer tests."""
 _COMMON = frozenset({"gateway", "controller", "inference", "ingress", "api", "the", "k8s", "kubernetes"})
 
 
@@ -19,12 +22,13 @@ class SuiteReport:
     """What a report says.
 
     Attributes:
-        suite: release of the inference extension that the suite was of.
+        suite: release of the inference extension's definitions that the suite found installed.
         gateway_api: release of the Gateway API that it ran against.
         implementation: organization, project and version, as it names them.
         result: ``success``, ``partial`` or ``failure`` of the profile's core tests.
         passed, failed, skipped: numbers of core tests.
         date: as it gives it.
+        failed_tests: their names.
     """
 
     suite: str
@@ -37,19 +41,30 @@ class SuiteReport:
     failed: int
     skipped: int
     date: str
+    failed_tests: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """For the page."""
+        names = f" ({', '.join(self.failed_tests)})" if self.failed_tests else ""
         return (
             f"suite {self.suite or 'of no release'}, profile {PROFILE}, {self.organization}/{self.project} "
-            f"{self.version}: {self.result}, {self.passed} passed, {self.failed} failed, {self.skipped} skipped, "
-            f"{self.date}"
+            f"{self.version}: {self.result}, {self.passed} passed, {self.failed} failed{names}, "
+            f"{self.skipped} skipped, {self.date}"
         )
 
     @property
     def whole(self) -> bool:
-        """Whether every core test ran and passed."""
-        return self.result == "success" and self.passed > 0 and (self.failed, self.skipped) == (0, 0)
+        """Whether every core test ran and passed, of as many as a suite of that release has."""
+        return self.result == "success" and self.passed >= self.core_tests and (self.failed, self.skipped) == (0, 0)
+
+    @property
+    def core_tests(self) -> int:
+        """How many core tests a suite of that release has at least."""
+        found = re.match(r"v(\d+)\.(\d+)\.", self.suite)
+        release = (int(found[1]), int(found[2])) if found else (1, 0)
+        return max(
+            (tests for first, tests in _CORE_TESTS.items() if first <= release), default=min(_CORE_TESTS.values())
+        )
 
     @property
     def bad(self) -> bool:
@@ -107,6 +122,7 @@ def parse(data: bytes) -> SuiteReport:
         failed=_number(numbers, "Failed"),
         skipped=_number(numbers, "Skipped"),
         date=_text(found, "date"),
+        failed_tests=_names(core, "failedTests"),
     )
 
 
@@ -124,6 +140,13 @@ def _text(found: Mapping[str, Any], key: str, *, needed: bool = True) -> str:
     if isinstance(value, bool | dict | list) or value is None or not str(value).strip():
         raise ValueError(f"no {key}")
     return str(value).strip()
+
+
+def _names(found: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = found.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"{key} is no list of names")
+    return tuple(value)
 
 
 def _number(found: Mapping[str, Any], key: str) -> int:

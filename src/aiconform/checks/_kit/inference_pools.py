@@ -21,9 +21,11 @@ _NEVER = frozenset({"InvalidKind", "HTTPRouteNotAccepted", "NotSupportedByParent
 
 HOW = (
     "run the suite in a clone of kubernetes-sigs/gateway-api-inference-extension at the release of this cluster's "
-    "definitions: go test ./conformance -timeout 40m -args -gateway-class NAME -report-output report.yaml (and your "
-    "-organization, -project, -version, -url, -contact), then: aiconform run advanced_inference_ingress --import "
-    "advanced_inference_ingress=report.yaml"
+    "definitions, from where the Gateways' addresses are reached: go test ./conformance -timeout 40m -args "
+    "-gateway-class NAME -report-output report.yaml (and -organization, -project, -version, -url, -contact); where "
+    "it says that the installed CRDs are of another version, first: go get sigs.k8s.io/gateway-api@RELEASE and, from "
+    "v1.5.0 on, sigs.k8s.io/gateway-api/conformance@RELEASE; then: aiconform run advanced_inference_ingress "
+    "--gateway-class NAME --import advanced_inference_ingress=report.yaml"
 )
 """How somebody comes by what is missing."""
 

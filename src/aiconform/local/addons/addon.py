@@ -57,6 +57,7 @@ class Addon:
             turns Node objects into nodes); entered before its objects are applied. It lives in the cluster's own
             processes and ends with them; it is left only where the installation fails.
         companion_log: the helper's name, whose last lines say why the add-on does not become ready.
+        optional: comes only where it is asked for by name, not with ``--with all``.
     """
 
     name: str
@@ -71,3 +72,4 @@ class Addon:
     limit_s: float = 180.0
     companion: Callable[[Cluster], AbstractContextManager[object]] | None = None
     companion_log: str = ""
+    optional: bool = False

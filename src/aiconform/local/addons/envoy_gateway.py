@@ -6,10 +6,11 @@ Gateways of class :data:`CLASS` get a cluster address: a local cluster has no lo
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aiconform.local.addons import gateway_api
 from aiconform.local.addons.addon import Addon, Manifest, Materials
 from aiconform.local.addons.charts import Chart
 from aiconform.local.addons.manifests import parse
@@ -26,18 +27,16 @@ PROXY = "local"
 
 _MODULE = "github.com/envoyproxy/gateway"
 _CHART = "charts/gateway-helm"
-_DEFINITIONS = ("sigs.k8s.io/gateway-api", "config/crd/standard")
 
 
 def _objects(materials: Materials) -> list[Manifest]:
     """Everything; the certificates are made by the chart's own Job when it runs."""
-    module, path = _DEFINITIONS
     directory = materials.module_dir(_MODULE) / _CHART
     rendered = materials.render(_chart(directory))
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        *_documents(materials.module_dir(module) / path),
-        *_documents(directory / "crds" / "generated"),
+        *gateway_api.definitions(materials),
+        *gateway_api.documents(directory / "crds" / "generated"),
         *(_prompt(item) for item in rendered),
         _proxy(),
         _class(),
@@ -68,12 +67,6 @@ def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
         for key, value in change.items()
     }
     return {**base, **both}
-
-
-def _documents(directory: Path) -> Iterable[Manifest]:
-    for file in sorted(directory.glob("*.yaml")):
-        if file.name != "kustomization.yaml":
-            yield from parse(file.read_text())
 
 
 def _prompt(item: Manifest) -> Manifest:
@@ -128,11 +121,7 @@ def _missing(api: Api) -> list[str]:
     found = []
     if not deployment.get("status", {}).get("readyReplicas"):
         found.append("its controller")
-    accepted = api.get(f"/apis/gateway.networking.k8s.io/v1/gatewayclasses/{CLASS}").get("status", {})
-    said = [item for item in accepted.get("conditions", []) if item["type"] == "Accepted"]
-    if not said or said[0]["status"] != "True":
-        words = f": {said[0]['reason']}: {said[0]['message']}" if said else ""
-        found.append(f"GatewayClass {CLASS} accepted{words}")
+    found += gateway_api.class_missing(api, CLASS)
     return found
 
 

@@ -9,6 +9,7 @@ from aiconform.local.addons.accelerator_exporter import ACCELERATOR_EXPORTER
 from aiconform.local.addons.addon import Addon
 from aiconform.local.addons.envoy_gateway import ENVOY_GATEWAY
 from aiconform.local.addons.gvisor import GVISOR
+from aiconform.local.addons.istio import ISTIO
 from aiconform.local.addons.karpenter import KARPENTER
 from aiconform.local.addons.kuberay import KUBERAY
 from aiconform.local.addons.kueue import KUEUE
@@ -30,6 +31,7 @@ ADDONS: Mapping[str, Addon] = {
         KUBERAY,
         KARPENTER,
         GVISOR,
+        ISTIO,
     )
 }
 """Every add-on, in the order they are installed where nothing else decides."""
@@ -72,7 +74,7 @@ def wanted(names: Iterable[str]) -> tuple[Addon, ...]:
 
 
 EVERY = "all"
-"""Chooses every add-on."""
+"""Chooses every add-on but those that are optional."""
 
 
 def chosen(text: str) -> tuple[Addon, ...]:
@@ -82,7 +84,8 @@ def chosen(text: str) -> tuple[Addon, ...]:
         UsageError: there is none of a name.
     """
     names = [name for part in text.split(",") if (name := part.strip())]
-    return wanted(ADDONS if names == [EVERY] else names)
+    every = [name for name, addon in ADDONS.items() if not addon.optional]
+    return wanted(every if names == [EVERY] else names)
 
 
 def needs(autoscaler: Addon | None = KARPENTER) -> Mapping[str, tuple[str, ...]]:

@@ -35,6 +35,7 @@ class Component:
         linker: options for the C linker.
         defines: C macros.
         why: what the local cluster needs it for, in a few words.
+        optional: built only where it is asked for by name.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Component:
     cgo: bool = False
     linker: tuple[str, ...] = ()
     defines: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
 
     @property
     def pin(self) -> Path:
@@ -76,6 +78,8 @@ _NVIDIA = "github.com/NVIDIA"
 _KUBERAY = "github.com/ray-project/kuberay/ray-operator"
 _PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
 _GVISOR = "gvisor.dev/gvisor"
+_ISTIO = "istio.io/istio"
+_EXTENSION = "gateway-api-inference-extension"
 _NFD = "sigs.k8s.io/node-feature-discovery"
 _LAZY = ("-Wl,--export-dynamic", "-Wl,--unresolved-symbols=ignore-in-object-files", "-Wl,-z,lazy")
 """NVML's functions are bound when first called: the library need not be there to build or start the program."""
@@ -296,6 +300,29 @@ COMPONENTS: Mapping[str, Component] = {
             {"runsc": f"{_GVISOR}/runsc", "containerd-shim-runsc-v1": f"{_GVISOR}/shim"},
             "sandboxed pods; upstream tags no versions of its Go module",
             variables={f"{_GVISOR}/runsc/version.version": "20260905"},
+        ),
+        # What is built only where it is asked for.
+        Component(
+            "istio",
+            _ISTIO,
+            "v0.0.0-20260423205519-b01690e6db7d",
+            _packages(_ISTIO, "pilot/cmd/pilot-discovery", "pilot/cmd/pilot-agent"),
+            "implements the Gateway API with its inference extension; upstream tags no versions of its Go module",
+            tags=("disable_pgv",),
+            variables={f"{_ISTIO}/pkg/version.buildVersion": "1.31-alpha.20260423"},
+            optional=True,
+        ),
+        Component(
+            _EXTENSION,
+            f"sigs.k8s.io/{_EXTENSION}",
+            "v1.2.0",
+            {
+                "epp": f"sigs.k8s.io/{_EXTENSION}/cmd/epp",
+                "echo-basic": "sigs.k8s.io/gateway-api/conformance/echo-basic",
+                "inference-suite": f"aiconform.local/components/{_EXTENSION}",
+            },
+            "the inference extension's definitions, endpoint picker and conformance suite",
+            optional=True,
         ),
         Component(
             "gateway-api",

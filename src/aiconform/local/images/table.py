@@ -18,7 +18,7 @@ from pathlib import Path
 from aiconform.errors import LocalClusterError, UsageError
 from aiconform.local import cache
 from aiconform.local.addons.exporter import image as exporter_image
-from aiconform.local.images import envoy, memory, python_image, ray_image
+from aiconform.local.images import envoy, istio, memory, python_image, ray_image
 from aiconform.local.images.oci import Config, Entry, write_image
 from aiconform.local.programs import build
 from aiconform.progress import Progress
@@ -196,6 +196,39 @@ IMAGES: Mapping[str, Image] = {
             config=Config(("/usr/local/bin/envoy",), environment={"PATH": PATH}),
             libraries=True,
             tree=envoy.program,
+        ),
+        Image(
+            "istio-pilot",
+            f"docker.io/istio/pilot:{istio.RELEASE}",
+            {"/usr/local/bin/pilot-discovery": "pilot-discovery"},
+            Config(("/usr/local/bin/pilot-discovery",), user="1337:1337", environment={"PATH": PATH}),
+        ),
+        Image(
+            "istio-proxy",
+            f"docker.io/istio/proxyv2:{istio.RELEASE}",
+            {"/usr/local/bin/pilot-agent": "pilot-agent"},
+            Config(("/usr/local/bin/pilot-agent",), user="1337:1337", environment={"PATH": PATH}),
+            libraries=True,
+            directories=("/etc/istio/proxy", "/var/lib/istio/data", "/var/run/secrets"),
+            tree=istio.proxy,
+        ),
+        Image(
+            "inference-epp",
+            "registry.k8s.io/gateway-api-inference-extension/epp:v1.2.0",
+            {"/epp": "epp"},
+            Config(("/epp",), user="65532:65532"),
+        ),
+        Image(
+            "inference-echo",
+            "gcr.io/k8s-staging-gateway-api/echo-basic:v20251106-v1.3.0-263-g47c3435c",  # as the suite asks for it
+            {"/echo-basic": "echo-basic"},
+            Config(("/echo-basic",), user="65532:65532"),
+        ),
+        Image(
+            "inference-suite",
+            "aiconform.local/inference-suite:v1.2.0",
+            {"/inference-suite": "inference-suite"},
+            Config(("/inference-suite",), user="65532:65532"),
         ),
         Image(
             "python",

@@ -61,8 +61,8 @@ def components_of(names: Iterable[str]) -> tuple[Component, ...]:
 def key(item: Component) -> str:
     """Digest of all that decides what is built, except the compilers; a newer Go does not make programs stale."""
     digest = hashlib.sha256()
-    for file in ("go.mod", "go.sum"):
-        digest.update((item.pin / file).read_bytes() + b"\0")
+    for file in (item.pin / "go.mod", item.pin / "go.sum", *sorted(item.pin.glob("*.go"))):
+        digest.update(file.read_bytes() + b"\0")
     pairs = [*item.programs.items(), *item.defines.items()]
     flags = [*build_flags(item), f"cgo={item.cgo}", platform.machine(), *map("=".join, pairs)]
     digest.update("\0".join(flags).encode())
