@@ -6,7 +6,11 @@ Library code reports to a :class:`Progress`; the command line turns the reports 
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Protocol
+
+_STILL_S = 30.0
 
 
 class Progress(Protocol):
@@ -34,3 +38,24 @@ class Silent:
 
     def finished(self, what: str, detail: str = "") -> None:
         """Do nothing."""
+
+
+class Lines:
+    """A :class:`Progress` of plain lines on standard error: what begins, what is finished, and that it still goes on."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._told = 0.0
+
+    def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:
+        """Print what begins, and every half minute that it has not ended."""
+        now = time.monotonic()
+        if what == self._last and now - self._told < _STILL_S:
+            return
+        count = f"[{done + 1}/{total}] " if total else ""
+        sys.stderr.write(f"{count}{what} {waiting}".rstrip() + "\n")
+        self._last, self._told = what, now
+
+    def finished(self, what: str, detail: str = "") -> None:
+        """Print what is finished."""
+        sys.stderr.write(f"{what}{f' ({detail})' if detail else ''}\n")

@@ -20,7 +20,7 @@ from aiconform.local.cluster import Cluster, find
 from aiconform.local.images.istio import RELEASE
 from aiconform.local.images.table import IMAGES, ensure_images
 from aiconform.local.programs import build
-from aiconform.progress import Progress, Silent
+from aiconform.progress import Lines, Progress
 
 Obj = dict[str, Any]
 
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--test", default="", help="only this test, by its short name")
     given = parser.parse_args(arguments)
     try:
-        report = run(find(given.name), given.output.with_suffix(".log"), Silent(), given.test)
+        report = run(find(given.name), given.output.with_suffix(".log"), Lines(), given.test)
     except AiconformError as error:
         sys.stderr.write(error.render() + "\n")
         return error.exit_code

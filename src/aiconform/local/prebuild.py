@@ -11,29 +11,12 @@ from aiconform.errors import AiconformError
 from aiconform.local.components import COMPONENTS, CORE
 from aiconform.local.images import table
 from aiconform.local.programs import build
-
-
-class _Lines:
-    """A progress of plain lines: one per component."""
-
-    def __init__(self) -> None:
-        self._last = ""
-
-    def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:
-        """Print what begins; the seconds that follow are not worth a line."""
-        if what != self._last:
-            count = f"[{done + 1}/{total}] " if total else ""
-            sys.stderr.write(f"{count}{what} {waiting}".rstrip() + "\n")
-            self._last = what
-
-    def finished(self, what: str, detail: str = "") -> None:
-        """Print what is finished."""
-        sys.stderr.write(f"{what}{f' ({detail})' if detail else ''}\n")
+from aiconform.progress import Lines
 
 
 def main(arguments: list[str]) -> int:
     """Build the named programs, or all, and their images."""
-    progress = _Lines()
+    progress = Lines()
     try:
         every = [name for name, component in COMPONENTS.items() if not component.optional]
         binaries = build.ensure(arguments or [*CORE, *every], progress)
