@@ -41,7 +41,7 @@ class Silent:
 
 
 class Lines:
-    """A :class:`Progress` of plain lines on standard error: what begins, what is finished, and that it still goes on."""
+    """A :class:`Progress` of lines on standard error: what begins, what is finished, and that it still goes on."""
 
     def __init__(self) -> None:
         self._last = ""
