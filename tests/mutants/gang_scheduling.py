@@ -162,6 +162,13 @@ def without_binding(cluster: Cluster) -> AbstractContextManager[None]:
 
 
 @contextmanager
+def both(first: AbstractContextManager[object], second: AbstractContextManager[object]) -> Iterator[None]:
+    """Broken in two ways at the same time."""
+    with first, second:
+        yield
+
+
+@contextmanager
 def all_stopped(cluster: Cluster) -> Iterator[None]:
     """No system is left."""
     with scaled_to_zero(cluster, VOLCANO, SCHEDULER), scaled_to_zero(cluster, KUEUE, MANAGER):
@@ -190,15 +197,27 @@ MUTANTS = (
         all_stopped,
         together=Kill("failed", "not ready: volcano-system/volcano-scheduler"),
     ),
-    _mutant(
-        "Volcano's scheduler may not bind pods",
+    Mutant(
+        "gang_scheduling",
+        "Volcano's scheduler may not bind pods, Kueue works",
         without_binding,
-        together=Kill("failed", "Volcano v1.14.1 admits the group"),
+        told="set aside: Volcano v1.14.1: left a group that fits waiting",
     ),
     _mutant(
-        "Kueue admits by quota alone and does not look at nodes",
+        "Volcano's scheduler may not bind pods, Kueue is stopped",
+        lambda cluster: both(without_binding(cluster), scaled_to_zero(cluster, KUEUE, MANAGER)),
+        together=Kill("failed", "Volcano v1.14.1: left a group that fits waiting"),
+    ),
+    Mutant(
+        "gang_scheduling",
+        "Kueue admits by quota alone and does not look at nodes, Volcano works",
         by_quota_alone,
-        together=Kill("undecided", "switched off"),
+        told="admitted by quota alone",
+    ),
+    _mutant(
+        "Kueue admits by quota alone and does not look at nodes, Volcano is stopped",
+        lambda cluster: both(by_quota_alone(cluster), scaled_to_zero(cluster, VOLCANO, SCHEDULER)),
+        together=Kill("undecided", "admitted by quota alone"),
     ),
     _mutant(
         "somebody takes a slot after the first groups",

@@ -17,7 +17,7 @@ from aiconform.checks import all_checks
 from aiconform.engine import kinds
 from aiconform.engine.guards import DEADLINE_S, NETWORK_LABEL, NETWORK_NEEDED, NO_GUARD, SPARE_S
 from aiconform.engine.ownership import CHECK_LABEL, MANAGED_BY, NONCE, RUN_LABEL, namespaces, nonce
-from aiconform.engine.rights import parse
+from aiconform.engine.rights import chosen
 from aiconform.evidence.reader import Bundle, open_bundle
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -100,7 +100,9 @@ def test_everything_of_the_cluster_belongs_to_the_root_and_is_looked_for(bundle:
 def test_every_kind_of_the_cluster_that_a_check_may_create_is_looked_for() -> None:
     known = [kind for kind in vars(kinds).values() if isinstance(kind, kinds.Kind) and not kind.namespaced]
     of_the_cluster = {(kind.api_version.rpartition("/")[0], kind.plural): kind for kind in known}
-    rights = {right for check in all_checks().values() for right in parse(*check.rights) if right.verb == "create"}
+    rights = {
+        right for check in all_checks().values() for right in chosen(check.rights, None) if right.verb == "create"
+    }
     created = {of_the_cluster[key] for one in rights if (key := (one.group, one.resource)) in of_the_cluster}
     assert created == set(kinds.MADE_CLUSTER_WIDE)
 
