@@ -47,7 +47,8 @@ def cluster() -> Iterator[Cluster]:
 
 def outcomes(cluster: Cluster, output: Path, *options: str) -> dict[str, tuple[str, str]]:
     """What the requirement's probes came to, and why."""
-    command = ["-m", "aiconform", "run", REQUIREMENT, "--kubeconfig", str(cluster.kubeconfig), "--output", str(output)]
+    command = ["-m", "aiconform", "run", REQUIREMENT, "--release", "1.36", "--gateway-class", "istio"]
+    command += ["--kubeconfig", str(cluster.kubeconfig), "--output", str(output)]
     images = ["--image", f"probe={IMAGES['busybox'].reference}"]
     subprocess.run([sys.executable, *command, *images, *options], capture_output=True, check=False, timeout=600)
     (check,) = open_bundle(output / "bundle").verdicts.checks

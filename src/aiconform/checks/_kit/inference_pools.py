@@ -25,7 +25,7 @@ HOW = (
     "-gateway-class NAME -report-output report.yaml (and -organization, -project, -version, -url, -contact); where "
     "it says that the installed CRDs are of another version, first: go get sigs.k8s.io/gateway-api@RELEASE and, from "
     "v1.5.0 on, sigs.k8s.io/gateway-api/conformance@RELEASE; then: aiconform run advanced_inference_ingress "
-    "--gateway-class NAME --import advanced_inference_ingress=report.yaml"
+    "--release 1.36 --gateway-class NAME --import advanced_inference_ingress=report.yaml"
 )
 """How somebody comes by what is missing."""
 
