@@ -38,7 +38,7 @@ PRODUCTS: Final = (
         (GANG, OPERATOR),
         ("batch.volcano.sh",),
         "Job.batch.volcano.sh",
-        "a Job whose minAvailable is more than its tasks' replicas together",
+        "a Job that names a plugin which Volcano has not",
         frozenset({"volcano", "volcano-scheduler"}),
     ),
     Product(
@@ -46,7 +46,7 @@ PRODUCTS: Final = (
         (GANG, OPERATOR),
         ("kueue.x-k8s.io",),
         "a suspended Job.batch with the label of a LocalQueue",
-        "a ClusterQueue whose flavors' resources are not its covered resources, in their order",
+        "a ClusterQueue whose selector of namespaces has an expression without the values that it needs",
         frozenset({"kueue"}),
     ),
     Product("KAI Scheduler", (GANG,), ("scheduling.run.ai", "kai.scheduler"), "PodGroup.scheduling.run.ai"),

@@ -172,3 +172,14 @@ def test_exactly_the_pods_that_serve_or_ask_may_talk(bundle: Bundle) -> None:
             if manifest["kind"] in ("RayCluster", "RayJob"):
                 continue  # the operator's label exempts them
             assert (labels.get(NETWORK_LABEL) == NETWORK_NEEDED) is talks, name(manifest)
+
+
+def test_gateways_are_made_where_pods_of_their_controllers_may_run() -> None:
+    """Istio, for one, runs a Gateway's pods beside it, and they do not hold to the restricted standard."""
+    makers = [
+        check
+        for check in all_checks().values()
+        if any("create" in line and "gateways." in line for line in check.rights if isinstance(line, str))
+    ]
+    assert {check.requirement for check in makers} == {"ai_inference", "advanced_inference_ingress"}
+    assert {check.pod_security for check in makers} == {"baseline"}

@@ -44,7 +44,6 @@ CHART = Chart(
             "PILOT_ENABLE_ALPN_FILTER": "false",
         },
         "global": {"proxy": {"image": IMAGES["istio-proxy"].reference, "resources": _LIMITED}},
-        "gateways": {"seccompProfile": {"type": "RuntimeDefault"}},  # namespaces of a run are restricted
         "gatewayClasses": {CLASS: {"service": {"spec": {"type": "ClusterIP"}}}},
     },
 )
