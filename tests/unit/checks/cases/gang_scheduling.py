@@ -111,6 +111,6 @@ CASES = (
     _case("too_big", "/pods", members(pending, of="filler"), "keep the room scarce", "undecided"),
     _case("too_big", "/pods", members(refused, of="plain"), "somebody else", "undecided"),
     _case("room_appears", "/podgroups", phase("Inqueue"), "PodGroup Inqueue"),
-    _case("room_appears", "/pods", members(refused, of="volcano", but_first=True), "started in part"),
+    _case("room_appears", "/workloads", for_one_member, "1 places"),
     _case("given_back", "/pods", members(refused, of="filler", but_first=True), "does not fit", "undecided"),
 )
