@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from aiconform.catalog.options import OPTIONS
 from aiconform.cli.text import MARKS, STYLES, duration, took, visible
 from aiconform.evidence.headline import headline
 
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 _KEY: Final = 11
 """Width of the words before the values: ``cluster    ``."""
 _MAX_MEASURED: Final = 45
-_WHERE: Final = ("--context", "--kubeconfig", "--release", "--profile")
-"""Options that say what a run was against."""
+_KEPT: Final = (
+    *("--context", "--kubeconfig", "--release", "--name", "--profile", "--distribution", "--k0s"),
+    *("--cluster-autoscaler", "--image", "--image-prefix", "--import"),
+    *(f"--{name}" for name in OPTIONS),
+)
+"""Options that say what a run was against, and what it was told."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +140,9 @@ def again(plan: Plan, requirement: str) -> str:
     kept = []
     words = iter(plan.command)
     for word in words:
-        if word == "--local" or word.startswith(tuple(f"{option}=" for option in _WHERE)):
+        if word == "--local" or word.startswith(tuple(f"{option}=" for option in _KEPT)):
             kept.append(word)
-        elif word in _WHERE:
+        elif word in _KEPT:
             kept += [word, next(words, "")]
     return shlex.join(["aiconform", "run", requirement, *kept, "--keep"])
 
