@@ -237,7 +237,10 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
         (["run", "--local", "--format", "json"], "aiconform run gpu_sharing --local --keep"),
         (["run", "a", "--context", "my ctx"], "aiconform run gpu_sharing --context 'my ctx' --keep"),
         (["run", "--release=1.36"], "aiconform run gpu_sharing --release=1.36 --keep"),
-        (["run", "--output", "o", "--gateway-class", "istio"], "aiconform run gpu_sharing --gateway-class istio --keep"),
+        (
+            ["run", "--output", "o", "--gateway-class", "istio"],
+            "aiconform run gpu_sharing --gateway-class istio --keep",
+        ),
         (["run", "--image", "probe=x", "--name=n"], "aiconform run gpu_sharing --image probe=x --name=n --keep"),
     ],
 )
