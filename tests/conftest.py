@@ -13,9 +13,18 @@ settings.load_profile("untimed")
 
 APART = {
     f"tests/cluster/test_{name}.py"
-    for name in ("accelerators", "apart", "faults", "image_program", "late_nodes", "local_faults", "manners")
+    for name in (
+        "accelerators",
+        "apart",
+        "faults",
+        "image_program",
+        "inference",
+        "late_nodes",
+        "local_faults",
+        "manners",
+    )
 }
-"""Files of tests that do not use the shared cluster, or use it in a way of their own."""
+"""Files of tests that do not use the shared cluster. Each takes its own down at its end: a kernel has room for two."""
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -24,3 +24,11 @@ def local_cluster() -> Iterator[Cluster]:
     name = f"test-{os.getpid()}"
     yield up(name, owner_pid=os.getpid())
     down(name)
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[Cluster]:
+    """One of the same profile for the tests of a module alone."""
+    name = f"own-{os.getpid()}"
+    yield up(name, owner_pid=os.getpid())
+    down(name)

@@ -105,49 +105,47 @@ def states(cluster: Cluster, objects: list[Obj]) -> list[tuple[str, str]]:
     return found
 
 
-def test_a_killed_run_is_removed_from_elsewhere_and_no_decoy_with_it(local_cluster: Cluster, tmp_path: Path) -> None:
-    run = killed(local_cluster, tmp_path / "run", "gpu_sharing", "gpu_sharing/together")
-    assert f"namespace/aiconform-{run}" in ours(local_cluster)
+def test_a_killed_run_is_removed_from_elsewhere_and_no_decoy_with_it(own_cluster: Cluster, tmp_path: Path) -> None:
+    run = killed(own_cluster, tmp_path / "run", "gpu_sharing", "gpu_sharing/together")
+    assert f"namespace/aiconform-{run}" in ours(own_cluster)
     copies = decoys(run)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    with applied(local_cluster, *copies):
+    with applied(own_cluster, *copies):
         time.sleep(2)  # controllers write to new objects
-        before = states(local_cluster, copies)
-        careful = cleanup(local_cluster.kubeconfig, elsewhere, "--yes")
+        before = states(own_cluster, copies)
+        careful = cleanup(own_cluster.kubeconfig, elsewhere, "--yes")
         assert careful.returncode == 5
         assert "may still be going on" in careful.stderr
-        done = cleanup(local_cluster.kubeconfig, elsewhere, "--yes", "--run", run)
+        done = cleanup(own_cluster.kubeconfig, elsewhere, "--yes", "--run", run)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert states(local_cluster, copies) == before
+        assert states(own_cluster, copies) == before
         assert f"removed namespace/aiconform-{run}" in done.stdout
         assert "Pod" in done.stderr
-    assert ours(local_cluster) == []
-    again = cleanup(local_cluster.kubeconfig, elsewhere, "--yes", "--run", run)
+    assert ours(own_cluster) == []
+    again = cleanup(own_cluster.kubeconfig, elsewhere, "--yes", "--run", run)
     assert (again.returncode, again.stdout) == (0, "")
 
 
-def test_what_a_killed_run_left_is_ended_by_the_cluster(local_cluster: Cluster, tmp_path: Path) -> None:
+def test_what_a_killed_run_left_is_ended_by_the_cluster(own_cluster: Cluster, tmp_path: Path) -> None:
     """The deadline of the guard is brought forward; that it is there is seen in every recorded run."""
-    run = killed(local_cluster, tmp_path / "run", "gpu_sharing", "gpu_sharing/together")
-    space = next(name.removeprefix("namespace/") for name in ours(local_cluster))
+    run = killed(own_cluster, tmp_path / "run", "gpu_sharing", "gpu_sharing/together")
+    space = next(name.removeprefix("namespace/") for name in ours(own_cluster))
     try:
-        listed = json.loads(local_cluster.kubectl("-n", space, "get", "jobs,pods", "-o", "json"))["items"]
+        listed = json.loads(own_cluster.kubectl("-n", space, "get", "jobs,pods", "-o", "json"))["items"]
         (guard,) = [one for one in listed if one["kind"] == "Job"]
         left = [one for one in listed if one["kind"] == "Pod"]
         assert left
         assert guard["status"]["startTime"], "the deadline counts"
         assert guard["spec"]["activeDeadlineSeconds"] >= 900
         name = f"job/{guard['metadata']['name']}"
-        local_cluster.kubectl(
-            "-n", space, "patch", name, "--type=merge", '--patch={"spec":{"activeDeadlineSeconds":5}}'
-        )
+        own_cluster.kubectl("-n", space, "patch", name, "--type=merge", '--patch={"spec":{"activeDeadlineSeconds":5}}')
         deadline = time.monotonic() + 60
-        while local_cluster.kubectl("-n", space, "get", "jobs,pods", "-o", "name"):
-            assert time.monotonic() < deadline, local_cluster.kubectl("-n", space, "get", "jobs,pods")
+        while own_cluster.kubectl("-n", space, "get", "jobs,pods", "-o", "name"):
+            assert time.monotonic() < deadline, own_cluster.kubectl("-n", space, "get", "jobs,pods")
             time.sleep(0.5)
     finally:
-        assert cleanup(local_cluster.kubeconfig, tmp_path, "--yes", "--run", run).returncode == 0
+        assert cleanup(own_cluster.kubeconfig, tmp_path, "--yes", "--run", run).returncode == 0
 
 
 @contextmanager
@@ -210,15 +208,15 @@ LOST = waiting_pod(nodeName="a-node-that-is-gone")
     ids=["foreign finalizer", "load balancer", "pod of a lost node"],
 )
 def test_what_holds_a_namespace_is_named_and_goes_later(
-    local_cluster: Cluster, tmp_path: Path, inside: list[Obj], said: list[str], held: list[str]
+    own_cluster: Cluster, tmp_path: Path, inside: list[Obj], said: list[str], held: list[str]
 ) -> None:
-    with left_over(local_cluster, *inside) as run:
+    with left_over(own_cluster, *inside) as run:
         try:
-            blocked(local_cluster.kubeconfig, tmp_path, run, said)
-            assert f"namespace/aiconform-{run}" in ours(local_cluster)
+            blocked(own_cluster.kubeconfig, tmp_path, run, said)
+            assert f"namespace/aiconform-{run}" in ours(own_cluster)
         finally:
-            release(local_cluster, run, *held)
-        later(local_cluster, tmp_path, run)
+            release(own_cluster, run, *held)
+        later(own_cluster, tmp_path, run)
 
 
 def blocked(kubeconfig: Path, elsewhere: Path, run: str, said: list[str]) -> None:
@@ -261,7 +259,7 @@ def held_by_a_pod(cluster: Cluster, elsewhere: Path, inside: list[Obj], said: st
         later(cluster, elsewhere, run)
 
 
-def test_a_volume_claim_in_use_is_named(local_cluster: Cluster, tmp_path: Path) -> None:
+def test_a_volume_claim_in_use_is_named(own_cluster: Cluster, tmp_path: Path) -> None:
     size = {"storage": "1Mi"}
     common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
     name = f"data-{secrets.token_hex(4)}"
@@ -278,12 +276,12 @@ def test_a_volume_claim_in_use_is_named(local_cluster: Cluster, tmp_path: Path) 
         "spec": {**common, "resources": {"requests": size}, "volumeName": name},
     }
     pod = slow_pod(volumes=[{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}])
-    with applied(local_cluster, volume):
-        held_by_a_pod(local_cluster, tmp_path, [claim, pod], "persistentvolumeclaim/data in ")
+    with applied(own_cluster, volume):
+        held_by_a_pod(own_cluster, tmp_path, [claim, pod], "persistentvolumeclaim/data in ")
 
 
-def test_a_resource_claim_in_use_is_named(local_cluster: Cluster, tmp_path: Path) -> None:
-    of = local_cluster.kubectl("get", "deviceclasses", "-o", "name").split()[0].partition("/")[2]
+def test_a_resource_claim_in_use_is_named(own_cluster: Cluster, tmp_path: Path) -> None:
+    of = own_cluster.kubectl("get", "deviceclasses", "-o", "name").split()[0].partition("/")[2]
     claim = {
         "apiVersion": "resource.k8s.io/v1",
         "kind": "ResourceClaim",
@@ -294,10 +292,10 @@ def test_a_resource_claim_in_use_is_named(local_cluster: Cluster, tmp_path: Path
         container={"resources": {"claims": [{"name": "device"}]}},
         resourceClaims=[{"name": "device", "resourceClaimName": "device"}],
     )
-    held_by_a_pod(local_cluster, tmp_path, [claim, pod], "resourceclaim/device in ")
+    held_by_a_pod(own_cluster, tmp_path, [claim, pod], "resourceclaim/device in ")
 
 
-def test_a_dead_api_service_is_named(local_cluster: Cluster, tmp_path: Path) -> None:
+def test_a_dead_api_service_is_named(own_cluster: Cluster, tmp_path: Path) -> None:
     spec = {
         "group": "dead.example.com",
         "version": "v1",
@@ -312,14 +310,14 @@ def test_a_dead_api_service_is_named(local_cluster: Cluster, tmp_path: Path) -> 
         "metadata": named("v1.dead.example.com"),
         "spec": spec,
     }
-    with left_over(local_cluster, {**HELD, "metadata": named("free")}) as run:
-        with applied(local_cluster, service):
-            local_cluster.kubectl("wait", "apiservice/v1.dead.example.com", "--for=condition=Available=False")
-            blocked(local_cluster.kubeconfig, tmp_path, run, ["apiservice/v1.dead.example.com is not available"])
-        later(local_cluster, tmp_path, run)
+    with left_over(own_cluster, {**HELD, "metadata": named("free")}) as run:
+        with applied(own_cluster, service):
+            own_cluster.kubectl("wait", "apiservice/v1.dead.example.com", "--for=condition=Available=False")
+            blocked(own_cluster.kubeconfig, tmp_path, run, ["apiservice/v1.dead.example.com is not available"])
+        later(own_cluster, tmp_path, run)
 
 
-def test_a_failing_webhook_is_named(local_cluster: Cluster, tmp_path: Path) -> None:
+def test_a_failing_webhook_is_named(own_cluster: Cluster, tmp_path: Path) -> None:
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["namespaces"]}
     hook = {
         "name": "guard.example.com",
@@ -336,11 +334,11 @@ def test_a_failing_webhook_is_named(local_cluster: Cluster, tmp_path: Path) -> N
         "metadata": named("guard.example.com"),
         "webhooks": [hook],
     }
-    with left_over(local_cluster) as run:
-        with applied(local_cluster, configuration):
-            wait_for(lambda: "guard.example.com" in refusal(local_cluster, run))
-            blocked(local_cluster.kubeconfig, tmp_path, run, ["guard.example.com"])
-        later(local_cluster, tmp_path, run)
+    with left_over(own_cluster) as run:
+        with applied(own_cluster, configuration):
+            wait_for(lambda: "guard.example.com" in refusal(own_cluster, run))
+            blocked(own_cluster.kubeconfig, tmp_path, run, ["guard.example.com"])
+        later(own_cluster, tmp_path, run)
 
 
 def refusal(cluster: Cluster, run: str) -> str:
@@ -361,7 +359,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def test_whoever_may_not_delete_is_told_so(local_cluster: Cluster, tmp_path: Path) -> None:
+def test_whoever_may_not_delete_is_told_so(own_cluster: Cluster, tmp_path: Path) -> None:
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named("looker", namespace="default")}
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -370,9 +368,9 @@ def test_whoever_may_not_delete_is_told_so(local_cluster: Cluster, tmp_path: Pat
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
         "subjects": [{"kind": "ServiceAccount", "name": "looker", "namespace": "default"}],
     }
-    with applied(local_cluster, account, binding), left_over(local_cluster) as run:
-        token = local_cluster.kubectl("create", "token", "looker").strip()
-        text = local_cluster.kubeconfig.read_text()
+    with applied(own_cluster, account, binding), left_over(own_cluster) as run:
+        token = own_cluster.kubectl("create", "token", "looker").strip()
+        text = own_cluster.kubeconfig.read_text()
         authority = re.findall(r"certificate-authority-data: (\S+)", text)[0]
         server = re.findall(r"server: (\S+)", text)[0]
         assert base64.b64decode(authority)
@@ -387,25 +385,25 @@ def test_whoever_may_not_delete_is_told_so(local_cluster: Cluster, tmp_path: Pat
         limited = tmp_path / "limited"
         limited.write_text(json.dumps(config))
         blocked(limited, tmp_path, run, ["403 Forbidden", "cannot delete resource"])
-        later(local_cluster, tmp_path, run)
+        later(own_cluster, tmp_path, run)
 
 
-def test_a_namespace_that_somebody_else_finalizes_is_named(local_cluster: Cluster, tmp_path: Path) -> None:
-    with left_over(local_cluster) as run:
+def test_a_namespace_that_somebody_else_finalizes_is_named(own_cluster: Cluster, tmp_path: Path) -> None:
+    with left_over(own_cluster) as run:
         name = f"namespace/{namespaces(run)['restricted']}"
         patch = ("patch", name, "--type=merge")
-        local_cluster.kubectl(*patch, '--patch={"metadata":{"finalizers":["example.com/hold"]}}')
+        own_cluster.kubectl(*patch, '--patch={"metadata":{"finalizers":["example.com/hold"]}}')
         try:
-            blocked(local_cluster.kubeconfig, tmp_path, run, [f"{name} waits for finalizer example.com/hold"])
+            blocked(own_cluster.kubeconfig, tmp_path, run, [f"{name} waits for finalizer example.com/hold"])
         finally:
-            local_cluster.kubectl(*patch, '--patch={"metadata":{"finalizers":null}}')
-        wait_for(lambda: ours(local_cluster) == [])
+            own_cluster.kubectl(*patch, '--patch={"metadata":{"finalizers":null}}')
+        wait_for(lambda: ours(own_cluster) == [])
 
 
-def test_runs_at_the_same_time_do_not_meet(local_cluster: Cluster, tmp_path: Path) -> None:
+def test_runs_at_the_same_time_do_not_meet(own_cluster: Cluster, tmp_path: Path) -> None:
     wanted = ("driver_runtime_management",)
     started = [
-        subprocess.Popen(command(local_cluster, tmp_path / str(number), *wanted), stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(command(own_cluster, tmp_path / str(number), *wanted), stderr=subprocess.PIPE, text=True)
         for number in range(3)
     ]
     for number, process in enumerate(started):
@@ -413,4 +411,4 @@ def test_runs_at_the_same_time_do_not_meet(local_cluster: Cluster, tmp_path: Pat
         verdicts = json.loads((tmp_path / str(number) / "bundle" / "verdicts.json").read_text())
         assert [check["outcome"] for check in verdicts["checks"]] == ["passed"], said
         assert verdicts["left_behind"] == []
-    assert ours(local_cluster) == []
+    assert ours(own_cluster) == []
