@@ -21,6 +21,7 @@ CHECK = Check(
         "list watch nodes",
         "list events.events.k8s.io",
         claims.RIGHTS,
+        claims.DEVICES,
     ),
     usual_s=107,
 )

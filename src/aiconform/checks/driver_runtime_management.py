@@ -17,6 +17,7 @@ CHECK = Check(
         "create delete list watch pods",
         "get nodes pods/log",
         claims.RIGHTS,
+        claims.DEVICES,
     ),
     usual_s=9,
 )

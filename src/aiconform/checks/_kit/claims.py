@@ -28,11 +28,13 @@ Obj = dict[str, Any]
 
 _RIGHTS = (
     "create delete list watch resourceclaimtemplates.resource.k8s.io",
-    "list resourceslices.resource.k8s.io",
     "?list resourceclaims.resource.k8s.io events.events.k8s.io",
 )
 RIGHTS = Choice(_RIGHTS, lambda facts: _RIGHTS if _claimed(facts) else ())
 """What a check needs where its pods get accelerators by claims."""
+_DEVICES = ("list resourceslices.resource.k8s.io",)
+DEVICES = Choice(_DEVICES, lambda facts: _DEVICES if _claimed(facts) else ())
+"""What one needs, beside that, that looks again at what drivers offer."""
 KINDS = ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice")
 VERBS = ("create", "delete", "get", "list", "patch", "update")
 
