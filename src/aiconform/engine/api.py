@@ -10,12 +10,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aiconform.engine import answers
 from aiconform.engine.kinds import Kind
 from aiconform.engine.kinds import of as kind_of
 from aiconform.engine.lane import IMPORT, JSON, TABLE, TEXT, Answer, Ask, Lane
 from aiconform.engine.ownership import RUN_LABEL, same
-from aiconform.engine.undecidable import NoAnswerError, RefusedError, UndecidableError, UnusableError
-from aiconform.evidence.strictjson import StrictJSONError, loads
+from aiconform.engine.undecidable import RefusedError, UnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,7 @@ class Api:
             UndecidableError: on anything but a JSON object with status 200.
         """
         answer = await self._settled(Ask("GET", path, query, accept))
-        return self._object(answer, f"GET {path}")
+        return answers.json_object(answer, f"GET {path}")
 
     async def text(self, path: str, *, query: tuple[tuple[str, str], ...] = (), accept: str = TEXT) -> str:
         """The text at a path, such as metrics through the API server's proxy.
@@ -96,7 +96,7 @@ class Api:
         """
         answer = await self._settled(Ask("GET", path, query, accept))
         if answer.status != 200:
-            raise _refusal(answer, f"GET {path}")
+            raise answers.refusal(answer, f"GET {path}")
         try:
             return answer.body.decode(), answer.content_type
         except UnicodeDecodeError as problem:
@@ -112,7 +112,7 @@ class Api:
         if answer.status == 404 and not answer.body:
             return None
         if answer.status != 200 or not answer.body:
-            raise _refusal(answer, f"the imported file {name}")
+            raise answers.refusal(answer, f"the imported file {name}")
         return answer.body
 
     async def read(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> Obj:
@@ -179,7 +179,7 @@ class Api:
             UndecidableError: on anything but a JSON object with status 201.
         """
         answer = await self._settled(Ask("POST", path, query, JSON, dump(body)))
-        return self._object(answer, f"POST {path}", 201)
+        return answers.json_object(answer, f"POST {path}", 201)
 
     async def table(
         self,
@@ -213,19 +213,19 @@ class Api:
             answer = await self._exchange(ask)
             try:
                 if answer.status == 201:
-                    return self._held_against(self._object(answer, what, 201), manifest)
+                    return self._held_against(answers.json_object(answer, what, 201), manifest)
             except UnusableError as problem:
                 unusable = problem
-            if not (_unclear(answer) or answer.status in (409, 429)):
+            if not (answers.unclear(answer) or answer.status in (409, 429)):
                 break
             if answer.status != 429 and (found := await self._there(kind, meta)) is not None:
                 if not same(found, manifest):
                     raise RefusedError(what, 409, "AlreadyExists", "somebody else's object has this name")
                 return self._held_against(found, manifest)
-            if not _worth_another_try(answer) or attempt == _RETRIES:
+            if not answers.worth_another_try(answer) or attempt == _RETRIES:
                 break
             await self._wait(answer, attempt)
-        raise unusable if unusable is not None and answer.status == 201 else _refusal(answer, what)
+        raise unusable if unusable is not None and answer.status == 201 else answers.refusal(answer, what)
 
     def _held_against(self, created: Obj, manifest: Obj) -> Obj:
         meta = manifest["metadata"]
@@ -250,7 +250,7 @@ class Api:
         body = {**change, "metadata": {**change.get("metadata", {}), "uid": handle.uid}}
         path = handle.kind.path(handle.namespace, handle.name)
         answer = await self._settled(Ask("PATCH", path, (), JSON, dump(body)))
-        changed = self._object(answer, f"patch {handle}")
+        changed = answers.json_object(answer, f"patch {handle}")
         return self.verified(changed, handle.kind, handle.namespace, name=handle.name, uid=handle.uid)
 
     async def delete(self, handle: Handle, *, grace_s: int | None = None) -> None:
@@ -270,16 +270,17 @@ class Api:
         path = handle.kind.path(handle.namespace, handle.name)
         for attempt in range(_RETRIES + 1):
             answer = await self._settled(Ask("DELETE", path, (), JSON, dump(options)))
-            if answer.status in (200, 202, 404):
+            accepted = answer.status in (200, 202)
+            if answer.status == 404 or (accepted and answers.is_json_object(answer)):
                 return
-            if answer.status != 409 or attempt == _RETRIES:
+            if not (accepted or answer.status == 409) or attempt == _RETRIES:
                 break
-            # another object of the name, one that is going already, or a conflict that passes: only looking tells
+            # somebody else's answer, another object of the name, one that goes already, a conflict: only looking tells
             found = await self._there(handle.kind, {"name": handle.name, "namespace": handle.namespace})
             if found is None or found["metadata"]["uid"] != handle.uid or "deletionTimestamp" in found["metadata"]:
                 return
             await self._wait(answer, attempt)
-        raise _refusal(answer, f"delete {handle}")
+        raise answers.refusal(answer, f"delete {handle}")
 
     def verified(
         self,
@@ -343,28 +344,6 @@ class Api:
         wait = min(answer.retry_after_s or 0.2 * 2**attempt, _LONGEST_WAIT_S)
         await self.lane.pause(wait, limit=float("inf"), waiting_for="the API server")
 
-    @staticmethod
-    def _object(answer: Answer, what: str, status: int = 200) -> Obj:
-        if answer.status != status:
-            raise _refusal(answer, what)
-        try:
-            body = loads(answer.body)
-        except StrictJSONError as problem:
-            raise UnusableError(f"{what}: the answer is no JSON: {problem}") from problem
-        if not isinstance(body, dict):
-            raise UnusableError(f"{what}: the answer is no JSON object")
-        return body
-
-
-def _unclear(answer: Answer) -> bool:
-    """Whether an answer to a creation leaves open if it was done: none, the server's error, or not its own words."""
-    return answer.status < 400 or answer.status >= 500
-
-
-def _worth_another_try(answer: Answer) -> bool:
-    """Whether a creation that was not done may be done if asked for again; a webhook that fails fails again."""
-    return b"webhook" not in answer.body
-
 
 def import_path(name: str) -> str:
     """What an imported file is asked for by."""
@@ -384,17 +363,3 @@ def selectors(labels: Mapping[str, str] | None, fields: str) -> tuple[tuple[str,
 def dump(manifest: Obj) -> bytes:
     """A request body: compact JSON, keys in the order written."""
     return json.dumps(manifest, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _refusal(answer: Answer, what: str) -> UndecidableError:
-    if answer.status == 0:
-        return NoAnswerError(f"{what}: no answer: {answer.error}")
-    try:
-        body = loads(answer.body)
-    except StrictJSONError:
-        body = None
-    if isinstance(body, dict) and body.get("kind") == "Status":
-        # the API server says of credentials that it refuses no more than that; what was tried is our own to say
-        message = answer.error or str(body.get("message", ""))
-        return RefusedError(what, answer.status, str(body.get("reason", "")), message)
-    return RefusedError(what, answer.status, "", "the answer is no Kubernetes Status")

@@ -8,12 +8,13 @@ from aiconform.engine import waits
 from aiconform.engine.api import Api, Handle, Obj
 from aiconform.engine.blockers import blockers
 from aiconform.engine.events import CleaningUp
+from aiconform.engine.lane import TimeUp
 from aiconform.engine.model import State
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.evidence.records import CleanupData
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from aiconform.engine.events import Emit
     from aiconform.engine.lane import Lane
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 GONE_WITHIN_S = 120.0
 EXPLAINED_AFTER_S = 30.0
 """What is still there then is explained while we go on waiting."""
+_AGAIN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
+"""Pauses before what was refused is asked for again."""
 
 
 async def remove(lane: Lane, handles: Sequence[Handle], emit: Emit, *, within_s: float = GONE_WITHIN_S) -> CleanupData:
@@ -54,25 +57,50 @@ async def remove(lane: Lane, handles: Sequence[Handle], emit: Emit, *, within_s:
             left.append(f"{handle} ({'; '.join(held)})")
         else:
             removed.append(str(handle))
-    for handle in refused:
-        # an answer that was lost may have been a yes, and one that makes no sense is seldom given twice
-        why_not = "" if await _is_gone(api, handle) else await _once_more(api, handle)
-        if why_not:
-            left.append(f"{handle} ({why_not})")
-        else:
-            removed.append(str(handle))
+    gone, kept = await _insisted(api, refused, limit)
+    removed += gone
+    left += kept
     emit(CleaningUp(len(removed), []))
     return CleanupData(removed=removed, left=left)
 
 
-async def _once_more(api: Api, handle: Handle) -> str:
-    """Delete an object whose deletion was refused; returns what keeps it, if anything does."""
-    try:
-        await api.delete(handle)
-    except UndecidableError as problem:
-        return problem.cause
-    why_not = await _gone(api, handle, api.lane.now + EXPLAINED_AFTER_S)
-    return "; ".join(await _held_by(api, handle, why_not)) if why_not else ""
+async def _insisted(api: Api, refused: Sequence[Handle], limit: float) -> tuple[list[str], list[str]]:
+    """Delete what was refused again and again for a while; returns what is gone, and what is not with what keeps it.
+
+    An answer that was lost may have been a yes, and one that makes no sense is seldom given for long.
+    """
+    gone: list[str] = []
+    kept: list[str] = []
+    causes: dict[Handle, str] = dict.fromkeys(refused, "")
+    async for _ in tries(api.lane, limit):
+        for handle in list(causes):
+            try:
+                if not await _is_gone(api, handle):
+                    await api.delete(handle)
+            except UndecidableError as problem:
+                causes[handle] = problem.cause
+                continue
+            del causes[handle]
+            why_not = await _gone(api, handle, api.lane.now + EXPLAINED_AFTER_S)
+            held = await _held_by(api, handle, why_not) if why_not else ()
+            if held:
+                kept.append(f"{handle} ({'; '.join(held)})")
+            else:
+                gone.append(str(handle))
+        if not causes:
+            break
+    return gone, [*kept, *(f"{handle} ({cause})" for handle, cause in causes.items())]
+
+
+async def tries(lane: Lane, limit: float) -> AsyncIterator[None]:
+    """Now, and again after pauses of seconds, until ``limit``: for what must not fail by one answer without sense."""
+    yield
+    for pause_s in _AGAIN_AFTER_S:
+        try:
+            await lane.pause(pause_s, limit=limit, waiting_for="another try to remove what is left")
+        except TimeUp:
+            return
+        yield
 
 
 async def _is_gone(api: Api, handle: Handle) -> bool:

@@ -13,7 +13,7 @@ from aiconform import catalog
 from aiconform.engine import judge, kinds
 from aiconform.engine.api import Api, Handle, Obj, owner
 from aiconform.engine.arriving import Unread, all_seen, arrived, look
-from aiconform.engine.cleanup import remove
+from aiconform.engine.cleanup import remove, tries
 from aiconform.engine.events import ClusterFound, Emit
 from aiconform.engine.examine import BEGINS, KEPT, Examination, examine, not_run, unmet
 from aiconform.engine.guards import fence
@@ -153,16 +153,28 @@ async def _undone(lane: Lane, run: str, made: list[Handle], tried: list[str]) ->
     found = list(made)
     unseen: list[str] = []
     for name in tried[len(made) :]:
-        try:
-            there = await Api(lane).read(kinds.NAMESPACE, name)
-        except RefusedError as refused:
-            unseen += [] if refused.status == 404 else [f"namespace/{name} ({refused.cause})"]
-        except UndecidableError as problem:
-            unseen.append(f"namespace/{name} ({problem.cause})")
-        else:
-            found += [Handle(kinds.NAMESPACE, "", name, there["metadata"]["uid"])] if run_of(there) == run else []
+        there = await _looked_for(Api(lane), name)
+        if isinstance(there, UndecidableError):
+            unseen.append(f"namespace/{name} ({there.cause})")
+        elif there is not None and run_of(there) == run:
+            found.append(Handle(kinds.NAMESPACE, "", name, there["metadata"]["uid"]))
     result = await remove(lane, list(reversed(found)), lambda _: None)
     return [*result.left, *unseen]
+
+
+async def _looked_for(api: Api, name: str) -> Obj | UndecidableError | None:
+    """A namespace; None where there is none; why that cannot be told, though it was asked for a while."""
+    found: Obj | UndecidableError | None = None
+    async for _ in tries(api.lane, api.lane.now + _ACCOUNT_WITHIN_S):
+        try:
+            return await api.read(kinds.NAMESPACE, name)
+        except RefusedError as refused:
+            if refused.status == 404:
+                return None
+            found = refused
+        except UndecidableError as problem:
+            found = problem
+    return found
 
 
 async def _namespace(api: Api, plan: Plan, name: str, standard: str, *, root: Handle | None) -> Handle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -234,20 +235,23 @@ def test_a_delete_whose_answers_are_all_lost_is_seen_to_have_worked() -> None:
     assert (result.left, api.objects) == ([], {})
 
 
-@pytest.mark.parametrize("status", [401, 403, 410])
-def test_a_delete_that_is_refused_for_a_moment_is_asked_for_again(status: int) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize(
+    ("status", "body"), [(401, b"{}"), (403, b"{}"), (410, b"{}"), (200, b"<title>Sign in</title>")]
+)
+def test_a_delete_that_is_refused_for_a_moment_is_asked_for_again(status: int, body: bytes, times: int) -> None:
     api = cluster(root())
     (left,) = found(api)
-    api.refused = {"DELETE": RawAnswer(status, {}, b"{}")}
+    refused = itertools.count(1)
 
-    def relent(request: RawRequest, answer: RawAnswer) -> RawAnswer:
-        if request.method == "GET":
-            api.refused = {}
-        return answer
+    class Refused(dict[str, RawAnswer]):
+        def __contains__(self, method: object) -> bool:
+            return method == "DELETE" and next(refused) <= times
 
-    api.wrong = relent
-    result = removed(api, left)
+    api.refused = Refused(DELETE=RawAnswer(status, {}, body))
+    result = removed(api, left, within_s=20)
     assert (result.left, api.objects) == ([], {})
+    assert next(refused) == times + 2
 
 
 def test_a_pod_whose_node_is_silent_is_named() -> None:
