@@ -43,6 +43,17 @@ def is_json_object(answer: Answer) -> bool:
         return False
 
 
+def holds(obj: Obj, change: Obj) -> bool:
+    """Whether an object is as a JSON merge patch (RFC 7396) wants it."""
+    return all(key not in obj if value is None else _holds(obj.get(key), value) for key, value in change.items())
+
+
+def _holds(found: object, wanted: object) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and holds(found, wanted)
+    return found == wanted
+
+
 def unclear(answer: Answer) -> bool:
     """Whether an answer to a creation leaves open if it was done: none, the server's error, or not its own words."""
     return answer.status < 400 or answer.status >= 500

@@ -246,12 +246,17 @@ class Api:
 
         Raises:
             RefusedError: the API refused it.
+            UnusableError: the answer is of another object, or of this one unchanged.
         """
         body = {**change, "metadata": {**change.get("metadata", {}), "uid": handle.uid}}
         path = handle.kind.path(handle.namespace, handle.name)
         answer = await self._settled(Ask("PATCH", path, (), JSON, dump(body)))
         changed = answers.json_object(answer, f"patch {handle}")
-        return self.verified(changed, handle.kind, handle.namespace, name=handle.name, uid=handle.uid)
+        before = self._versions.get(handle.uid)
+        self.verified(changed, handle.kind, handle.namespace, name=handle.name, uid=handle.uid)
+        if self._versions[handle.uid] == before and not answers.holds(changed, change):
+            raise UnusableError(f"patch {handle}: the answer shows it as it was before")
+        return changed
 
     async def delete(self, handle: Handle, *, grace_s: int | None = None) -> None:
         """Delete exactly this object: by uid precondition. One that is gone already is fine.

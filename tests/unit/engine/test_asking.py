@@ -9,7 +9,7 @@ from tests.support.fake_api import FakeApi
 from tests.unit.engine.test_record_and_replay import JSON, POD, Recorded, check_of
 
 from aiconform.cluster.http import RawAnswer, RawRequest
-from aiconform.engine import Context, Series, State
+from aiconform.engine import Context, Series, State, answers
 from aiconform.evidence.documents import CheckVerdict
 
 DENIED = b'{"kind":"Status","reason":"Forbidden","message":"admission webhook \\"a.example.com\\" denied the request"}'
@@ -32,6 +32,40 @@ def test_an_object_is_changed_by_its_uid(tmp_path: Path) -> None:
         ctx.expect("the new node", seen["spec"]["nodeName"], ok=seen["spec"]["nodeName"] == "worker-9")
 
     assert tried(tmp_path, change).outcome == "passed"
+
+
+def test_a_change_that_is_said_to_be_made_and_is_not_decides_nothing(tmp_path: Path) -> None:
+    api, first = FakeApi(), {}
+
+    def stale(request: RawRequest, answer: RawAnswer) -> RawAnswer:
+        if request.method == "POST" and request.path.endswith("/pods"):
+            first["body"] = answer.body
+        return RawAnswer(200, JSON, first["body"]) if request.method == "PATCH" else answer
+
+    async def change(ctx: Context) -> None:
+        pod = await ctx.create(POD)
+        seen = await ctx.patch(pod, {"spec": {"nodeName": "worker-9"}})
+        ctx.expect("the new node", str(seen), ok=False)
+
+    api.wrong = stale
+    verdict = tried(tmp_path, change, api)
+    assert verdict.outcome == "undecided"
+    assert "the answer shows it as it was before" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "held"),
+    [
+        ({"spec": {"a": 1}}, True),
+        ({"spec": {"b": None}}, True),
+        ({"spec": {"a": 2}}, False),
+        ({"spec": {"a": None}}, False),
+        ({"spec": {"a": {"c": 1}}}, False),
+        ({"metadata": {"labels": {"x": "y"}}}, False),
+    ],
+)
+def test_whether_an_object_holds_a_merge_patch(change: dict[str, object], held: bool) -> None:
+    assert answers.holds({"spec": {"a": 1}}, change) is held
 
 
 def refusing(status: int, body: bytes) -> FakeApi:
