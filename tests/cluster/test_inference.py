@@ -72,6 +72,15 @@ def test_requests_follow_the_picker_and_a_part_of_the_suite_decides_nothing(clus
     assert "part of the suite" in found["suite"][1]
 
 
+def test_the_whole_suite_passes_and_its_report_is_what_the_requirement_asks(cluster: Cluster, tmp_path: Path) -> None:
+    report = tmp_path / "report.yaml"
+    report.write_bytes(inference_suite.run(cluster, tmp_path / "report.log", Silent()))
+    said = conformance_report.parse(report.read_bytes())
+    assert said.whole, str(said)
+    found = outcomes(cluster, tmp_path / "run", "--import", f"{REQUIREMENT}={report}")
+    assert {outcome for outcome, _ in found.values()} == {"passed"}
+
+
 def settled(cluster: Cluster, good: set[str], within_s: float = 120) -> dict[str, int]:
     """What ten requests come to, once they come to nothing but this."""
     end = time.monotonic() + within_s

@@ -28,7 +28,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text.encode())
     def do_GET(self):
         gauges = {"vllm:num_requests_waiting": WAITING, "vllm:num_requests_running": WAITING,
-                  "vllm:gpu_cache_usage_perc": "0.9" if WAITING != "0" else "0"}
+                  "vllm:kv_cache_usage_perc": "0.9" if WAITING != "0" else "0"}
         lines = [f"# TYPE {key} gauge\\n{key}{{model_name=\\"m\\"}} {value}\\n" for key, value in gauges.items()]
         self.answer("text/plain; version=0.0.4", "".join(lines))
     def do_POST(self):

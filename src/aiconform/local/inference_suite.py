@@ -31,7 +31,7 @@ LIMIT_S = 40 * 60
 _POD = "suite"
 _BACKENDS = "inference-conformance-app-backend"
 """Where the suite puts its servers and pickers."""
-_PICKERS = ("primary", "secondary", "dp")
+_PICKERS = ("primary", "secondary", "dp", "appprotocol-http", "appprotocol-h2c")
 _IMAGES = ("inference-epp", "inference-echo", "inference-suite")
 _REPORT = "/dev/termination-log"
 """What is written there is in the pod's status when it ends: a report is one or two of the four kilobytes that fit."""

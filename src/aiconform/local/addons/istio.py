@@ -1,8 +1,8 @@
 """Istio as an implementation of the Gateway API with its inference extension: control plane and gateways, no mesh.
 
-Its gateways run the Envoy that Envoy Gateway's do, which lacks the filters that Istio compiles into its own; so what
-would ask for these (telemetry, exchange of metadata, choice of protocol by ALPN) is switched off. Gateways get an
-address of the cluster.
+Its gateways run an Envoy from PyPI, which lacks the filters that Istio compiles into its own; so what would ask for
+these (telemetry, exchange of metadata, choice of protocol by ALPN) is switched off. Gateways get an address of the
+cluster.
 """
 
 from __future__ import annotations

@@ -305,17 +305,17 @@ COMPONENTS: Mapping[str, Component] = {
         Component(
             "istio",
             _ISTIO,
-            "v0.0.0-20260423205519-b01690e6db7d",
+            "v0.0.0-20260826214018-9739e10eb9d7",
             _packages(_ISTIO, "pilot/cmd/pilot-discovery", "pilot/cmd/pilot-agent"),
             "implements the Gateway API with its inference extension; upstream tags no versions of its Go module",
             tags=("disable_pgv",),
-            variables={f"{_ISTIO}/pkg/version.buildVersion": "1.31-alpha.20260423"},
+            variables={f"{_ISTIO}/pkg/version.buildVersion": "1.30-dev.20260826"},
             optional=True,
         ),
         Component(
             _EXTENSION,
             f"sigs.k8s.io/{_EXTENSION}",
-            "v1.2.0",
+            "v1.5.0",
             {
                 "epp": f"sigs.k8s.io/{_EXTENSION}/cmd/epp",
                 "echo-basic": "sigs.k8s.io/gateway-api/conformance/echo-basic",

@@ -1,4 +1,4 @@
-"""Istio's proxy: its agent, the same Envoy as elsewhere here, and the agent's template of Envoy's bootstrap."""
+"""Istio's proxy: its agent, a plain Envoy, and the agent's template of Envoy's bootstrap."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from aiconform.local.programs.build import module_dir
 from aiconform.progress import Progress
 
 MODULE = "istio.io/istio"
-RELEASE = "1.31-alpha.20260423"
+RELEASE = "1.30-dev.20260826"
 """What the pinned commit calls itself, with its date; upstream tags no versions of the module."""
+ENVOY = "istio-envoy"
+"""The list that pins its Envoy, later than elsewhere here: one before 1.38 does not tell pickers who served."""
 
 
 def proxy(progress: Progress) -> list[Entry]:
@@ -20,4 +22,4 @@ def proxy(progress: Progress) -> list[Entry]:
     """
     template = module_dir(MODULE, progress) / "tools" / "packaging" / "common" / "envoy_bootstrap.json"
     place = "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"
-    return [*envoy.program(progress), Entry(place, source=template, mode=0o644)]
+    return [*envoy.program(progress, ENVOY), Entry(place, source=template, mode=0o644)]

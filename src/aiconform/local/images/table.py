@@ -214,7 +214,7 @@ IMAGES: Mapping[str, Image] = {
         ),
         Image(
             "inference-epp",
-            "registry.k8s.io/gateway-api-inference-extension/epp:v1.2.0",
+            "registry.k8s.io/gateway-api-inference-extension/epp:v1.5.0-rc.1",  # as the suite asks for it
             {"/epp": "epp"},
             Config(("/epp",), user="65532:65532"),
         ),
@@ -226,7 +226,7 @@ IMAGES: Mapping[str, Image] = {
         ),
         Image(
             "inference-suite",
-            "aiconform.local/inference-suite:v1.2.0",
+            "aiconform.local/inference-suite:v1.5.0",
             {"/inference-suite": "inference-suite"},
             Config(("/inference-suite",), user="65532:65532"),
         ),
