@@ -212,6 +212,8 @@ class Exchange:
 
     async def write(self, data: bytes) -> None:
         """Send bytes to the run, whatever they are."""
+        if self._writer.is_closing():
+            raise ConnectionResetError("the run has closed the connection")
         self._writer.write(data)
         await self._writer.drain()
 
