@@ -37,10 +37,15 @@ def json_object(answer: Answer, what: str, status: int = 200) -> Obj:
 
 def is_json_object(answer: Answer) -> bool:
     """Whether an answer can be the API server's own: something on the way may say yes to anything, in HTML."""
+    return _told(answer) is not None
+
+
+def _told(answer: Answer) -> Obj | None:
     try:
-        return isinstance(loads(answer.body), dict)
+        body = loads(answer.body)
     except StrictJSONError:
-        return False
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def holds(obj: Obj, change: Obj) -> bool:
@@ -68,11 +73,8 @@ def refusal(answer: Answer, what: str) -> UndecidableError:
     """What a request came to that was not done, to be raised."""
     if answer.status == 0:
         return NoAnswerError(f"{what}: no answer: {answer.error}")
-    try:
-        body = loads(answer.body)
-    except StrictJSONError:
-        body = None
-    if isinstance(body, dict) and body.get("kind") == "Status":
+    body = _told(answer)
+    if body is not None and body.get("kind") == "Status":
         # the API server says of credentials that it refuses no more than that; what was tried is our own to say
         message = answer.error or str(body.get("message", ""))
         return RefusedError(what, answer.status, str(body.get("reason", "")), message)

@@ -75,13 +75,11 @@ async def _insisted(api: Api, refused: Sequence[Handle], limit: float) -> tuple[
     async for _ in tries(api.lane, limit):
         for handle in list(causes):
             try:
-                if not await _is_gone(api, handle):
-                    await api.delete(handle)
+                why_not = "" if await _is_gone(api, handle) else await _deleted(api, handle)
             except UndecidableError as problem:
                 causes[handle] = problem.cause
                 continue
             del causes[handle]
-            why_not = await _gone(api, handle, api.lane.now + EXPLAINED_AFTER_S)
             held = await _held_by(api, handle, why_not) if why_not else ()
             if held:
                 kept.append(f"{handle} ({'; '.join(held)})")
@@ -90,6 +88,16 @@ async def _insisted(api: Api, refused: Sequence[Handle], limit: float) -> tuple[
         if not causes:
             break
     return gone, [*kept, *(f"{handle} ({cause})" for handle, cause in causes.items())]
+
+
+async def _deleted(api: Api, handle: Handle) -> str:
+    """Delete an object and wait until it is gone; returns why it is not.
+
+    Raises:
+        UndecidableError: its deletion was refused.
+    """
+    await api.delete(handle)
+    return await _gone(api, handle, api.lane.now + EXPLAINED_AFTER_S)
 
 
 async def tries(lane: Lane, limit: float) -> AsyncIterator[None]:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from aiconform.engine.rights import Right
 
 NO_CHECK: Final = "this version of aiconform has no check for it"
-
-
 UNREAD: Final = "the cluster cannot be read"
 
 
