@@ -272,8 +272,8 @@ class Context(Asking):
         self, target: waits.Target | Handle | Handles, condition: waits.Condition, expected: str, limit_s: float
     ) -> waits.WaitEnd:
         limit = self._lane.now + limit_s
-        end = await self._watch(target, condition, expected, limit_s)
         wanted, checked = self._selected(target, condition)
+        end = await self._watch(wanted, checked, expected, limit_s)
         return await waits.confirmed(self._api, wanted, checked, end, limit=limit)
 
     async def _watch(

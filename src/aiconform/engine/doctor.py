@@ -80,7 +80,7 @@ async def examine(lane: PlainLane, patient: Patient) -> Diagnosis:
     findings.append(await doctor_looks.looked("quotas", lambda: doctor_looks.quotas(api)))
     devices = await doctor_looks.devices(api, facts) if facts else []
     findings.insert(1, doctor_looks.clock(lane.seen.skews_s))
-    known = Known(facts, unread, found, needed, stuck=_held(services))
+    known = Known(facts, found, needed, stuck=_held(services))
     requirements = [readiness(one, checks.get(one.id), known) for one in asked]
     cluster = facts.cluster() if facts else None
     return Diagnosis(

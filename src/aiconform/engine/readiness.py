@@ -26,14 +26,13 @@ class Known:
     """What was found.
 
     Attributes:
-        facts: of discovery; None where the cluster cannot be read, and ``unread`` says why.
+        facts: of discovery; None where the cluster cannot be read.
         access: what may be done.
         needed: rights that each requirement's check needs.
         stuck: why no run may begin, whatever it is asked; empty where it may.
     """
 
     facts: Facts | None
-    unread: str
     access: Access
     needed: Mapping[str, Sequence[Right]]
     stuck: str
