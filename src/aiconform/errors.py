@@ -29,6 +29,8 @@ class AiconformError(Exception):
         self.message = message
         self.details = tuple(details)
         self.hint = hint
+        for line in self.details:  # where a traceback is shown, by -v or by a test, they are part of it
+            self.add_note(line)
 
     def render(self) -> str:
         """The text shown on standard error: ``error:``, indented details, a blank line, ``hint:``."""

@@ -14,7 +14,8 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -187,23 +188,26 @@ class Exchange:
         """Forward a request whose answer streams: its head, and its lines until the run or the server ends it."""
         head, reader, writer = await self.proxy.upstream.open(self.request.head, self.request.body)
         try:
-            yield head, self._until_gone(_lines(wire.pieces(reader, head)))
+            async with (
+                aclosing(wire.pieces(reader, head)) as pieces,
+                aclosing(_lines(pieces)) as lines,
+                aclosing(self._until_gone(lines)) as until_gone,
+            ):
+                yield head, until_gone
         finally:
             writer.transport.abort()
 
-    async def _until_gone(self, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _until_gone(self, lines: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Lines, until the run has closed its side: it says nothing when it leaves a watch."""
         gone = asyncio.ensure_future(self.hold())
         try:
             while True:
                 line = asyncio.ensure_future(anext(lines, None))
-                await asyncio.wait({line, gone}, return_when=asyncio.FIRST_COMPLETED)
-                if not line.done():
-                    line.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, *_BROKEN):
-                        await line
-                    return
-                found = line.result()
+                try:
+                    await asyncio.wait({line, gone}, return_when=asyncio.FIRST_COMPLETED)
+                    found = line.result() if line.done() else None
+                finally:
+                    await _ended(line)
                 if found is None:
                     return
                 yield found
@@ -358,7 +362,15 @@ class Proxy:
         return exchange.alive and not exchange.gone()
 
 
-async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _ended(task: asyncio.Future[bytes | None]) -> None:
+    """Cancel a task and see it end: one left behind would speak up when nobody listens any more."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
+
+
+async def _lines(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Pieces cut anew at the ends of lines."""
     rest = b""
     async for part in parts:

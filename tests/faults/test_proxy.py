@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -355,6 +356,22 @@ def test_a_watch_is_cut_in_the_middle_of_an_event(tmp_path: Path, kind: str, end
             assert found[-1][1] == "connection reset"
 
     run(tmp_path, {0: KINDS[kind]}, body)
+
+
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+def test_of_a_watch_that_is_silent_no_task_is_left_to_complain(tmp_path: Path, kind: str) -> None:
+    complaints: list[object] = []
+
+    async def body(there: Between) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        reading = asyncio.ensure_future(there.lines(1))
+        while not reading.done():
+            gc.collect()
+            await asyncio.sleep(0)
+        assert reading.result()[0][1], "no event came, so the stream ended"
+
+    run(tmp_path, {0: KINDS[kind]}, body)
+    assert complaints == []
 
 
 def test_there_are_24_kinds() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "trailer", "upgrade"})
@@ -57,7 +57,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
     return Head(start, tuple((key, value.strip()) for key, _, value in pairs))
 
 
-async def pieces(reader: asyncio.StreamReader, head: Head) -> AsyncIterator[bytes]:
+async def pieces(reader: asyncio.StreamReader, head: Head) -> AsyncGenerator[bytes, None]:
     """The body that follows a head, as it arrives."""
     if head.get("transfer-encoding").lower() == "chunked":
         while size := int((await reader.readline()).split(b";")[0].strip() or b"0", 16):
