@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiconform.engine import waits
@@ -34,8 +35,7 @@ async def remove(lane: Lane, handles: Sequence[Handle], emit: Emit, *, within_s:
     """
     api = Api(lane)
     limit = lane.now + within_s
-    removed: list[str] = []
-    left: list[str] = []
+    fates = _Fates(api)
     refused: list[Handle] = []
     pending: list[Handle] = []
     for handle in reversed(handles):
@@ -46,31 +46,41 @@ async def remove(lane: Lane, handles: Sequence[Handle], emit: Emit, *, within_s:
             refused.append(handle)
     soon = min(limit, lane.now + EXPLAINED_AFTER_S)
     for number, handle in enumerate(pending):
-        emit(CleaningUp(len(removed), [str(waiting) for waiting in pending[number:]]))
+        emit(CleaningUp(len(fates.removed), [str(waiting) for waiting in pending[number:]]))
         why_not = await _gone(api, handle, soon)
         if why_not and soon < limit:
             held = await _held_by(api, handle, why_not)
-            emit(CleaningUp(len(removed), [str(waiting) for waiting in pending[number:]], held))
+            emit(CleaningUp(len(fates.removed), [str(waiting) for waiting in pending[number:]], held))
             why_not = await _gone(api, handle, limit)
-        held = await _held_by(api, handle, why_not) if why_not else ()
+        await fates.note(handle, why_not)
+    await _insist(fates, refused, limit)
+    emit(CleaningUp(len(fates.removed), []))
+    return CleanupData(removed=fates.removed, left=fates.left)
+
+
+@dataclass
+class _Fates:
+    """What became of objects: the names of those that are gone, and of the others with what holds them."""
+
+    api: Api
+    removed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    async def note(self, handle: Handle, why_not: str) -> None:
+        """Put down that an object is gone or, after it was waited for in vain, what holds it."""
+        held = await _held_by(self.api, handle, why_not) if why_not else ()
         if held:
-            left.append(f"{handle} ({'; '.join(held)})")
+            self.left.append(f"{handle} ({'; '.join(held)})")
         else:
-            removed.append(str(handle))
-    gone, kept = await _insisted(api, refused, limit)
-    removed += gone
-    left += kept
-    emit(CleaningUp(len(removed), []))
-    return CleanupData(removed=removed, left=left)
+            self.removed.append(str(handle))
 
 
-async def _insisted(api: Api, refused: Sequence[Handle], limit: float) -> tuple[list[str], list[str]]:
-    """Delete what was refused again and again for a while; returns what is gone, and what is not with what keeps it.
+async def _insist(fates: _Fates, refused: Sequence[Handle], limit: float) -> None:
+    """Delete what was refused again and again for a while.
 
     An answer that was lost may have been a yes, and one that makes no sense is seldom given for long.
     """
-    gone: list[str] = []
-    kept: list[str] = []
+    api = fates.api
     causes: dict[Handle, str] = dict.fromkeys(refused, "")
     async for _ in tries(api.lane, limit):
         for handle in list(causes):
@@ -80,14 +90,10 @@ async def _insisted(api: Api, refused: Sequence[Handle], limit: float) -> tuple[
                 causes[handle] = problem.cause
                 continue
             del causes[handle]
-            held = await _held_by(api, handle, why_not) if why_not else ()
-            if held:
-                kept.append(f"{handle} ({'; '.join(held)})")
-            else:
-                gone.append(str(handle))
+            await fates.note(handle, why_not)
         if not causes:
             break
-    return gone, [*kept, *(f"{handle} ({cause})" for handle, cause in causes.items())]
+    fates.left += [f"{handle} ({cause})" for handle, cause in causes.items()]
 
 
 async def _deleted(api: Api, handle: Handle) -> str:
