@@ -31,6 +31,7 @@ class Scripted:
     Attributes:
         objects: what is there, by kind.
         answers: what is answered at a path that is no object's: a value, or a function of path and query.
+        logs: what a container's log says, given the object; the line that ends it is added.
         on_create: called with what is created; may change it, add others, or refuse it by raising.
         told: outcome and text of every statement.
         figures: of the statements that passed; the first of a name.
@@ -46,6 +47,7 @@ class Scripted:
         self.now = 0.0
         self.objects: dict[str, list[Obj]] = {}
         self.answers: Callable[[str, Mapping[str, str]], Any] = lambda path, _query: _no_answer(path)
+        self.logs: Callable[[Obj], str] = lambda _pod: ""
         self.on_create: Callable[[Obj], None] = lambda _made: None
         self.made: list[Obj] = []
         self.told: list[tuple[str, str]] = []
@@ -126,7 +128,12 @@ class Scripted:
     def conclude(self, state: State, *, expected: str, took_s: float, within_s: float) -> None:
         self._judged(state, expected)
 
-    async def until(self, target: Any, condition: Condition, *, expected: str, within_s: float) -> list[Obj]:
+    async def log(self, pod: Handle, container: str, *, end: str, within_s: float = 90) -> str:
+        return f"{self.logs(await self.read(pod))}\n{end}"
+
+    async def until(
+        self, target: Any, condition: Condition, *, expected: str, within_s: float, explain: object = None
+    ) -> list[Obj]:
         objects = self._watched(target)
         self._judged(condition(objects), expected)
         return objects

@@ -33,6 +33,8 @@ SHARED: Final = ".shared"
 _Resource = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$")]
 _Resources = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.*-]+/[A-Za-z0-9_.*?\[\]-]+$")]
 _Label = Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9_.-]+(=.*)?$")]
+_Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z_]+$")]
+_Directories = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9_./-]+(:/[A-Za-z0-9_./-]+)*$")]
 _Globs = Annotated[str, StringConstraints(pattern=r"^(/dev/[A-Za-z0-9_/*?\[\]-]+( |$))+$")]
 
 
@@ -82,12 +84,15 @@ class AcceleratorKind(_Row):
         parts: patterns of resources whose devices are parts of others.
         device_glob: device nodes of single devices in a container: shell patterns, separated by spaces.
         tool: the vendor's tool that the node injects into containers.
+        paths: environment variables that list directories, such as ``PATH``, and where else the tool and its libraries
+            may be injected.
         driver_command, uuid_command, product_command, pci_command: shell commands that print the driver's version, and
             the UUID, product and PCI address of each device the container holds, one a line.
         runtime_command: a shell command that prints the version of the runtime API (CUDA for NVIDIA).
         health_command: a shell command that exits 0 if the devices answer.
         driver_label, runtime_label: node labels that advertise both versions.
-        product_label, count_label, replicas_label, sharing_strategy_label: node labels on the devices.
+        product_label, count_label: node labels on the devices.
+        replicas_labels, sharing_strategy_labels: node labels on how they are shared, the first that is there counts.
         runtime_classes: RuntimeClasses that give containers access; None where that is not known.
         visible_devices: environment variables by which an image or a pod asks a permissive runtime for devices; None
             where that is not known.
@@ -106,6 +111,7 @@ class AcceleratorKind(_Row):
     parts: tuple[_Resources, ...] = ()
     device_glob: _Globs | None = None
     tool: str = ""
+    paths: Mapping[_Variable, _Directories] = Field(default_factory=dict)
     driver_command: str = ""
     uuid_command: str = ""
     product_command: str = ""
@@ -116,8 +122,8 @@ class AcceleratorKind(_Row):
     runtime_label: _Label | None = None
     product_label: _Label | None = None
     count_label: _Label | None = None
-    replicas_label: _Label | None = None
-    sharing_strategy_label: _Label | None = None
+    replicas_labels: tuple[_Label, ...] = ()
+    sharing_strategy_labels: tuple[_Label, ...] = ()
     runtime_classes: tuple[str, ...] | None = None
     visible_devices: tuple[str, ...] | None = None
     all_devices: str = "all"

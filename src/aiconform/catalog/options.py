@@ -59,6 +59,13 @@ _ALL = (
         choices=("auto", "dra", "device-plugin"),
     ),
     Option(
+        "runtime-class",
+        "NAME",
+        "RuntimeClass that pods have to name to be given an accelerator; the cluster's default if absent.",
+        "nvidia",
+        _CLASS_NAME,
+    ),
+    Option(
         "gateway-class",
         "NAME",
         "GatewayClass that the two checks of inference gateways use; the first accepted one if absent.",

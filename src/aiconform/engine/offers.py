@@ -19,7 +19,9 @@ class AcceleratorNode:
         resource: the extended resource, ``nvidia.com/gpu``; the driver's name where they are claimed by DRA.
         allocatable: how many of it pods can have.
         kind: what the vendor table knows of it; resources that it does not know are not listed.
-        replicas: how many times each device is offered; 1 where devices are exclusive.
+        physical: how many devices there are: what labels count, or else what is offered by the replicas.
+        replicas: how many times each device is offered; 1 where devices are exclusive, or nothing tells.
+        sharing_told: whether something tells if devices are shared.
         strategy: the sharing strategy the node's labels name, or empty.
         virtual: why the devices are known to be virtual, or empty.
         simulated: why the devices are known to be simulated, or empty.
@@ -39,6 +41,7 @@ class AcceleratorNode:
     simulated: str
     labels: tuple[tuple[str, str], ...]
     device_class: str = ""
+    sharing_told: bool = True
     devices: tuple[str, ...] = ()
 
     @property
@@ -74,16 +77,17 @@ def of(node: Obj) -> Iterable[AcceleratorNode]:
         kind = vendors.by_resource(resource)
         if kind is None:
             continue
-        physical = _count(labels.get(kind.count_label or "", ""), default=0)
+        told = _replicas(kind, labels, amount)
         yield AcceleratorNode(
             node=nodeviews.name(node),
             resource=resource,
             allocatable=amount,
             kind=kind,
             product=labels.get(kind.product_label or "", ""),
-            physical=physical,
-            replicas=_replicas(kind, labels, amount, physical),
-            strategy=labels.get(kind.sharing_strategy_label or "", ""),
+            physical=_count(labels.get(kind.count_label or "", "")) or amount // max(told, 1),
+            replicas=max(told, 1),
+            sharing_told=told > 0,
+            strategy=next((labels[key] for key in kind.sharing_strategy_labels if key in labels), ""),
             virtual=vendors.virtual(labels),
             simulated=vendors.simulated_node(labels),
             labels=tuple(sorted(labels.items())),
@@ -112,11 +116,14 @@ def _extended(node: Obj) -> Iterable[tuple[str, int]]:
             yield resource, amount
 
 
-def _replicas(kind: AcceleratorKind, labels: Mapping[str, str], amount: int, physical: int) -> int:
-    if kind.replicas_label is None and physical:
-        return max(amount // physical, 1)
-    return max(_count(labels.get(kind.replicas_label or "", ""), default=1), 1)
+def _replicas(kind: AcceleratorKind, labels: Mapping[str, str], amount: int) -> int:
+    """How many times each device is offered; 0 where no label tells."""
+    for label in kind.replicas_labels:
+        if told := _count(labels.get(label, "")):
+            return told
+    physical = _count(labels.get(kind.count_label or "", ""))
+    return max(amount // physical, 1) if physical else 0
 
 
-def _count(text: str, *, default: int) -> int:
-    return int(text) if text.isdigit() else default
+def _count(text: str) -> int:
+    return int(text) if text.isdigit() else 0

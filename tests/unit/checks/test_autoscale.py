@@ -27,7 +27,12 @@ from aiconform.evidence.headline import headline
 Obj = dict[str, Any]
 
 
-def facts(*accelerators: tuple[str, int, int], groups: tuple[str, ...] = (), resource: str = "nvidia.com/gpu") -> Facts:
+def facts(
+    *accelerators: tuple[str, int, int],
+    groups: tuple[str, ...] = (),
+    resource: str = "nvidia.com/gpu",
+    told: bool = True,
+) -> Facts:
     found = [
         SimpleNamespace(
             node=node,
@@ -37,6 +42,7 @@ def facts(*accelerators: tuple[str, int, int], groups: tuple[str, ...] = (), res
             shared=shares > 1,
             lock=f"{node}/x",
             label={"kubernetes.io/hostname": f"host-{node}"},
+            sharing_told=told,
         )
         for node, number, shares in accelerators
     ]
@@ -107,10 +113,18 @@ def test_devices_are_told_apart_by_node_and_number(second: str, devices: list[in
     assert [found for found, _ in told] == [outcome]
 
 
+def test_one_device_of_two_pods_says_nothing_where_nothing_tells_whether_devices_are_shared() -> None:
+    site = autoscale.sites(facts(("one", 2, 1), told=False))[0]
+    where = {"a": "one", "b": "one"}
+    assert [outcome for outcome, _ in held(Scripted(), site, {"a": [0], "b": [0]}, where)] == ["undecided"]
+    assert [outcome for outcome, _ in held(Scripted(), site, {"a": [0], "b": []}, where)] == ["failed"]
+
+
 def test_pods_of_several_nodes_are_pinned_to_these() -> None:
     ctx = cast("Context", Scripted())
-    assert workloads.pod_spec(ctx, {}, nodes=["a"])["nodeSelector"] == {"kubernetes.io/hostname": "a"}
-    spec = workloads.pod_spec(ctx, {}, nodes=["a", "b"])
+    container: Obj = {"resources": {"limits": {}}}
+    assert workloads.pod_spec(ctx, container, nodes=["a"])["nodeSelector"] == {"kubernetes.io/hostname": "a"}
+    spec = workloads.pod_spec(ctx, container, nodes=["a", "b"])
     [term] = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert term == {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["a", "b"]}]}
 

@@ -64,6 +64,9 @@ class Stated:
     def image(self, role: str) -> str:
         return role
 
+    def option(self, name: str) -> str:
+        return str(self.facts.option(name))
+
     async def create(self, manifest: Obj) -> Handle:
         self.made.append(manifest)
         return Handle(kinds.POD, "ours", manifest["metadata"]["name"], "uid")

@@ -139,7 +139,11 @@ async def hold_their_own(ctx: Context, workload: Workload, site: Site, names: li
     numbers = [(where.get(name, ""), number) for name, found in held.items() for number in found]
     apart = len(set(numbers)) == len(names) or not site.exclusive
     observed = "; ".join(f"{name}: {', '.join(found) or 'none'}{_at(where, name)}" for name, found in held.items())
-    ctx.expect(expected, observed, ok=all(len(found) == 1 for found in held.values()) and apart)
+    one_each = all(len(found) == 1 for found in held.values())
+    if one_each and not apart and not all(part.sharing_told for part in site.parts):
+        cause = f"nothing on {site.words} tells whether {site.resource} is offered several times for each device"
+        raise ctx.undecided(expected, observed, cause)
+    ctx.expect(expected, observed, ok=one_each and apart)
 
 
 async def _nodes_of(ctx: Context, workload: Workload) -> dict[str, str]:

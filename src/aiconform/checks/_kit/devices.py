@@ -112,6 +112,12 @@ def list_nodes(kind: AcceleratorKind) -> str:
     return f'{look}; echo "devices=$(ls -d {kind.device_glob} 2>/dev/null | wc -l)"'
 
 
+def look_in(kind: AcceleratorKind) -> tuple[str, ...]:
+    """Shell: have the shell and the vendor's tool look where else the node may inject it; first in a script."""
+    told = " ".join(f'{name}="${{{name}:+${name}:}}{where}"' for name, where in sorted(kind.paths.items()))
+    return (f"export {told}",) if told else ()
+
+
 def ask_tool(key: str, command: str) -> str:
     """Shell: the lines a command prints as ``<key>=...``, and its exit status as ``<key>_exit=``."""
     run = f'out=$({command} 2>/dev/null); echo "{key}_exit=$?"'
@@ -134,6 +140,7 @@ def every_answer(kind: AcceleratorKind) -> tuple[str, ...]:
     # the health command's output is a picture for people; only whether it exits 0 counts
     health = f'{kind.health_command} >/dev/null 2>&1; echo "health_exit=$?"'
     return (
+        *look_in(kind),
         list_nodes(kind),
         *([has_tool(kind)] if kind.tool else []),
         *(ask_tool(key, command) for key, command in asked.items() if command),
@@ -197,9 +204,45 @@ async def _pod(
 
 
 async def report(ctx: Context, probing: Probing, *, expected: str) -> Report:
-    """Wait until the pod runs, and read its whole report."""
+    """Wait until the pod runs, and read its whole report.
+
+    Raises:
+        StopProbe: it does not run, or it lacks the device that it asked for because it has to name a RuntimeClass, and
+            the run was not told which (undecided).
+    """
     await ctx.until(probing.handle, pods.running, expected=expected, within_s=90, explain=explain(ctx, probing))
-    return await script.report(ctx, probing.handle, CONTAINER, probing.script)
+    seen = await script.report(ctx, probing.handle, CONTAINER, probing.script)
+    if probing.node is not None and count(seen) == 0 and not ctx.option("runtime-class"):
+        await _by_runtime_class(ctx, probing, probing.node)
+    return seen
+
+
+async def _by_runtime_class(ctx: Context, without: Probing, node: AcceleratorNode) -> None:
+    """Look whether the same pod is given its device under a RuntimeClass of the vendor's (k3s and RKE2 have it so).
+
+    Raises:
+        StopProbe: it is, or that cannot be known; undecided.
+    """
+    known = node.kind.runtime_classes or ()
+    if known and (gaps := [gap for gap in ctx.facts.gaps if gap.startswith(kinds.RUNTIME_CLASS.plural)]):
+        cause = f"whether pods have to name a RuntimeClass is not known: {'; '.join(gaps)}"
+        raise ctx.undecided("a pod is given the device that it asks for", "0 device nodes", cause)
+    present = [name for name in known if name in ctx.facts.runtime_classes]
+    if present:
+        await ctx.delete(without.handle)
+        await ctx.until_gone(without.handle, within_s=60)
+    for name in present:
+        asked = await wish(ctx, "by-class", node)
+        look = (list_nodes(node.kind),)
+        again = await _pod(ctx, "by-class", node, look, asked, runtime_class=name)
+        state, _ = await ctx.seen(again.handle, pods.running, expected=f"a pod of {name} runs", within_s=60)
+        found = await script.report(ctx, again.handle, CONTAINER, again.script) if state.outcome == "met" else None
+        if found is not None and count(found):
+            cause = f"here pods have to name RuntimeClass {name} to be given a device: run with --runtime-class {name}"
+            observed = f"0 device nodes; {found.one('devices')} with runtimeClassName {name}"
+            raise ctx.undecided("a pod is given the device that it asks for", observed, cause)
+        await ctx.delete(again.handle)
+        await ctx.until_gone(again.handle, within_s=60)
 
 
 def count(seen: Report) -> int | None:

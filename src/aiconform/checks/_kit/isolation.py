@@ -55,13 +55,14 @@ async def hold(ctx: Context, node: AcceleratorNode) -> Held:
     kind = node.kind
     devices.must_know(ctx, kind, "device_glob", by_hand=_BY_HAND)
     asked = {"uuid": kind.uuid_command, "pci": kind.pci_command}
-    look = (devices.list_nodes(kind), *(devices.ask_tool(key, command) for key, command in asked.items() if command))
+    look = [*devices.look_in(kind), devices.list_nodes(kind)]
+    look += (devices.ask_tool(key, command) for key, command in asked.items() if command)
     holder = await devices.holding_pod(ctx, "holder", node, *look, root=True)
     seen = await devices.report(ctx, holder, expected=f"a pod with one {node.resource} runs on {node.node}")
     found = f"{seen.one('devices')}: {', '.join(seen.all('device'))}"
     ctx.expect("exactly 1 device node", found, ok=devices.count(seen) == 1)
-    if kind.uuid_command:
-        ctx.expect("one UUID", seen.one("uuid"), ok=bool(seen.one("uuid")))
+    if named := seen.all("uuid"):  # without any, the way to ask by name is undecided; it is no other's device
+        ctx.expect("one UUID", ", ".join(named), ok=len(named) == 1)
     return Held(holder, number(seen), seen.one("uuid"), seen.one("pci"))
 
 
@@ -124,7 +125,7 @@ async def intrude(ctx: Context, node: AcceleratorNode, held: Held) -> None:
     intruder = await devices.holding_pod(ctx, "intruder", node, *tries, root=True, capabilities=_MAKES_NODES)
     ctx.memo["intruder"] = intruder
     seen = await devices.report(ctx, intruder, expected=f"a second pod with one {node.resource} runs on {node.node}")
-    if seen.one("own") == held.number and node.kind.replicas_label is None and not node.claimed:
+    if seen.one("own") == held.number and not node.sharing_told:
         cause = f"nothing on the node says whether {node.kind.words} devices are offered several times"
         raise ctx.undecided("the second pod has another device", f"both have {held.number}", cause)
     judge_attempts(ctx, seen, held.number, held.uuid)
@@ -149,6 +150,7 @@ def attempts(kind: AcceleratorKind, number: str, uuid: str, pci: str) -> tuple[s
         devices.ask_tool("by_name", kind.uuid_command),
     )
     return (
+        *devices.look_in(kind),
         devices.list_nodes(kind),
         *([devices.ask_tool("uuid", kind.uuid_command)] if uuid else []),
         _REACH,

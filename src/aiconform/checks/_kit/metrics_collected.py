@@ -8,7 +8,6 @@ from typing import Any
 
 from aiconform.catalog.exporters import Metric
 from aiconform.checks._kit import (
-    metrics_devices,
     metrics_exporters,
     prometheus,
     prometheus_found,
@@ -73,7 +72,7 @@ class Comparison:
         self.samples = await prometheus.query(self.ctx, self.monitoring, _everything(self.doors))
         self.devices = {name: device for _, page in pages for name, device in page.devices.items()}
         for door, page in pages:
-            if len(page.devices) != metrics_devices.physical(door.node):
+            if len(page.devices) != door.node.physical:
                 return State("waiting", f"{door.pod} tells of {len(page.devices)} device(s)")
         if old := await self._old():
             return State("waiting", f"no new values of {', '.join(old)} since the probe began")

@@ -37,11 +37,6 @@ def complete(device: Device, exporter: Exporter) -> bool:
     return all(metric.name in device.values and metric.sane(device.values[metric.name]) for metric in exporter.needed)
 
 
-def physical(node: AcceleratorNode) -> int:
-    """How many devices a node has, by its labels, or else by what it offers."""
-    return node.physical or node.allocatable // node.replicas
-
-
 def inventory(ctx: Context, door: Door, page: Page) -> None:
     """State that a page tells of each device of its node once, with utilisation and memory."""
     exporter, node = door.exporter, door.node
@@ -52,7 +47,10 @@ def inventory(ctx: Context, door: Door, page: Page) -> None:
     for what, metric in exporter.optional.items():
         offering = [name for name, device in page.devices.items() if metric.name in device.values]
         figures[f"{what} (optional)"] = f"offered by {len(offering)} of {len(page.devices)} devices"
-    expected = physical(node)
+    expected = node.physical
+    if not node.sharing_told and 0 < len(page.devices) < expected:
+        cause = f"nothing on the node tells whether its {node.allocatable} {node.resource} are as many devices"
+        raise ctx.undecided(f"each device of {node.node} is told of", f"{len(page.devices)} are", cause)
     ctx.expect(
         f"{expected} device(s) of {node.node}, each with utilisation and memory, in valid text",
         f"{len(page.devices)} device(s) in {page.format} from {door.pod}"
@@ -105,6 +103,14 @@ def _whole(device: Device, exporter: Exporter, used: float) -> str:
     return "unknown"
 
 
+def one_of_each(doors: Sequence[Door]) -> list[Door]:
+    """The first door for each product, shared or not: to hold every device of a large cluster would be no manners."""
+    found: dict[tuple[str, str, bool], Door] = {}
+    for door in doors:
+        found.setdefault((door.node.resource, door.node.product, door.node.shared), door)
+    return list(found.values())
+
+
 async def hold(ctx: Context, nodes: Sequence[AcceleratorNode]) -> list[Held]:
     """Hold every device of some nodes (one share, where they are shared), and see what containers find."""
     made = [[await _holder(ctx, node, number) for number in _portions(node)] for node in nodes]
@@ -133,7 +139,7 @@ async def _holder(ctx: Context, node: AcceleratorNode, number: int) -> Probing:
     by_hand = "the identities that an exporter tells, and those that containers find which hold the devices"
     devices.must_know(ctx, node.kind, "uuid_command", by_hand=by_hand)
     asked = _asked(node)
-    run = script.script(ctx, *(devices.ask_tool(key, command) for key, command in asked.items()))
+    run = script.script(ctx, *devices.look_in(node.kind), *(devices.ask_tool(*one) for one in asked.items()))
     wish = await devices.wish(ctx, "holder", node, number)
     container = pods.Container(devices.CONTAINER, run, limits=wish.limits, claims=wish.claims)
     hostname = node.label["kubernetes.io/hostname"]
@@ -165,7 +171,7 @@ def _found(ctx: Context, node: AcceleratorNode, seen: Report, number: int) -> di
 def same(ctx: Context, door: Door, page: Page, held: Held) -> None:
     """State that the page's devices are those that containers find, and carry their properties."""
     told, found = set(page.devices), set(held.found)
-    whole = not held.node.shared or physical(held.node) == 1
+    whole = not held.node.shared or held.node.physical == 1
     ctx.expect(
         f"{door.exporter.identity} of {held.node.node}: " + ("exactly " if whole else "among others ") + _names(found),
         _names(told),

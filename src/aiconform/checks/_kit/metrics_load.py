@@ -21,6 +21,7 @@ BUSY, IDLE = 50.0, 10.0
 MEMORY_SLACK = 64.0
 """MiB: what a device's memory may move by without a load."""
 
+_LIBRARIES = "LD_LIBRARY_PATH"
 WITHIN_S = 120.0
 """DCGM Exporter looks at its devices every 30 s unless told otherwise."""
 
@@ -46,7 +47,10 @@ async def start(ctx: Context, node: AcceleratorNode) -> Load:
     text = workloads.program(node.kind.load_program)
     wish = await devices.wish(ctx, "load", node)
     limits = {**wish.limits, "memory": "1Gi"}
-    container = workloads.python_container(ctx, "load", text, str(MEMORY_MIB), end, limits=limits, claims=wish.claims)
+    libraries = {key: where for key, where in node.kind.paths.items() if key == _LIBRARIES}
+    container = workloads.python_container(
+        ctx, "load", text, str(MEMORY_MIB), end, limits=limits, claims=wish.claims, env=libraries
+    )
     hostname = node.label["kubernetes.io/hostname"]
     spec = workloads.pod_spec(ctx, container, nodes=(hostname,), restart="Never", claims=wish.sources)
     manifest = {

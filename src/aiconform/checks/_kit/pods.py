@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,29 +55,37 @@ def pod(
         hint: beginning of the pod's name.
         containers: what runs in it.
         node: pin it there by its hostname label, so that the scheduler still decides whether it fits.
-        runtime_class: RuntimeClass by name; empty for the default.
+        runtime_class: RuntimeClass by name; if empty, that of :func:`class_of`.
         claims: pod-level resource claims by name, each with its source.
         root: run as the image's root user with the runtime's default capabilities, for probes that try to break out;
             needs a namespace of the baseline standard. Otherwise the pod meets the restricted standard.
     """
+    made = [_container(ctx, container, root=root) for container in containers]
     spec: Obj = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": DEADLINE_S,
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "containers": [_container(ctx, container, root=root) for container in containers],
+        "containers": made,
         "tolerations": tolerations(ctx),
     }
     if not root:
         spec["securityContext"] = RESTRICTED
     if node:
         spec["nodeSelector"] = {"kubernetes.io/hostname": node}
-    if runtime_class:
-        spec["runtimeClassName"] = runtime_class
+    if chosen := runtime_class or class_of(ctx, made):
+        spec["runtimeClassName"] = chosen
     if claims:
         spec["resourceClaims"] = [{"name": name, **source} for name, source in claims.items()]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ctx.name(hint)}, "spec": spec}
+
+
+def class_of(ctx: Context, containers: Iterable[Obj]) -> str:
+    """The RuntimeClass of a pod with these containers: what was told for those that ask for devices, else none."""
+    asked = [container["resources"] for container in containers]
+    devices = any("claims" in one or any("/" in name for name in one["limits"]) for one in asked)
+    return ctx.option("runtime-class") if devices else ""
 
 
 def _container(ctx: Context, container: Container, *, root: bool) -> Obj:

@@ -49,6 +49,7 @@ def python_container(
     requests: Mapping[str, str] | None = None,
     port: int = 0,
     claims: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Obj:
     """A container that runs a Python program; with a port, it is ready once ``/healthz`` answers there.
 
@@ -61,6 +62,7 @@ def python_container(
         requests: instead of the usual small ones.
         port: that it serves, called :data:`PORT_NAME`.
         claims: those of its pod that it uses.
+        env: its environment, beside the image's.
     """
     container: Obj = {
         "name": name,
@@ -73,6 +75,8 @@ def python_container(
         },
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+    if env:
+        container["env"] = [{"name": key, "value": value} for key, value in env.items()]
     if claims:
         container["resources"]["claims"] = [{"name": name} for name in claims]
     if port:
@@ -99,6 +103,8 @@ def pod_spec(
         "containers": [container],
         "tolerations": pods.tolerations(ctx),
     }
+    if chosen := pods.class_of(ctx, [container]):
+        spec["runtimeClassName"] = chosen
     if len(nodes) == 1:
         spec["nodeSelector"] = {_HOST_LABEL: nodes[0]}
     elif nodes:
