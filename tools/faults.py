@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Injects faults into runs against a real API server, and looks from outside at what they leave and touch.
 
-Usage: faults.py [--seed N] [--sample N] [--mixes N] [--kind KIND]... [--case KIND@REQUEST]... [--log FILE]
+Usage: faults.py [--seed N] [--sample N] [--mixes N] [--kind KIND]... [--case KIND@REQUEST]... [--side-by-side N]
+                 [--log FILE]
 
 Without --sample and --case: every kind of fault at every request, and signals, a full disk and a screen that is gone at
 every write. Exit code 1 if anything is left, touched, falsely passed or written outside of a run, if a traceback is
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str]) -> int:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the control plane is taken down
     with Plane() as plane, Path(given.log).open("a") as log:
-        found = asyncio.run(sweep.sweep(plane, given.seed, choose, lambda result: _tell(result, log)))
+        work = sweep.sweep(plane, given.seed, choose, lambda one: _tell(one, log), side_by_side=given.side_by_side)
+        found = asyncio.run(work)
     sys.stdout.write("\n".join([*sweep.table(found), ""]))
     return 1 if any(problem.partition(":")[0] not in TOLD for _, problem in found.problems) else 0
 
@@ -56,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mixes", type=int, default=200, help="runs with several faults (200)")
     parser.add_argument("--kind", action="append", default=[], help="these kinds only")
     parser.add_argument("--case", action="append", default=[], help="this case only, such as 500@12")
+    runs = "so many runs at the same time (%(default)s)"
+    parser.add_argument("--side-by-side", type=int, default=sweep.SIDE_BY_SIDE, help=runs)
     parser.add_argument("--log", default="/dev/null", help="one line of JSON for each run goes here")
     return parser
 

@@ -42,11 +42,13 @@ class Sweep:
     """What came of all runs.
 
     Attributes:
+        side_by_side: runs in this process at the same time.
         problems: of runs, by case; those that belong to no run under an empty name.
         writes: requests of all runs that changed something, by the audit log.
     """
 
     seed: int
+    side_by_side: int = SIDE_BY_SIDE
     results: list[Result] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     bystanders: int = 0
@@ -176,6 +178,8 @@ async def sweep(
     choose: Callable[[dict[str, Result]], Sequence[Case]],
     tell: Tell,
     subjects: Sequence[str] = SUBJECTS,
+    *,
+    side_by_side: int = SIDE_BY_SIDE,
     **planting: int,
 ) -> Sweep:
     """Make the runs that are chosen from what clean runs ask, side by side, and judge them.
@@ -186,9 +190,10 @@ async def sweep(
         choose: the cases, given the clean run of each subject.
         tell: hears of each result.
         subjects: what is run, see :mod:`tests.faults.rehearsal`.
+        side_by_side: so many runs at the same time; those in processes of their own are fewer.
         planting: how many bystanders, see :func:`prepare`.
     """
-    found = Sweep(seed)
+    found = Sweep(seed, side_by_side)
     began = time.monotonic()
     with _host() as complaints:
         async with Bench(plane) as bench:
@@ -197,7 +202,7 @@ async def sweep(
             found.requests = {subject: len(result.requests) for subject, result in known.items()}
             runs = [case.run(seed) for case in chosen]
             referee = await asyncio.to_thread(prepare, plane, runs, seed, **planting)
-            await _all(bench, chosen, seed, known, lambda result: _take(found, result, tell))
+            await _all(bench, chosen, found, known, lambda result: _take(found, result, tell))
             await asyncio.to_thread(conclude, referee, found)
     found.problems += [("", f"traceback: {text}") for text in complaints]
     found.seconds = time.monotonic() - began
@@ -211,18 +216,18 @@ def _take(found: Sweep, result: Result, tell: Tell) -> None:
 
 
 async def _all(
-    bench: Bench, chosen: Sequence[Case], seed: int, known: dict[str, Result], take: Callable[[Result], None]
+    bench: Bench, chosen: Sequence[Case], found: Sweep, known: dict[str, Result], take: Callable[[Result], None]
 ) -> None:
     """Those with faults beside each other, then those in processes of their own, then outages one by one."""
     alone = [case for case in chosen if case.kind in cases.OUTAGES]
     struck = [case for case in chosen if case.strike is not None]
     faulty = [case for case in chosen if case.strike is None and case.kind not in cases.OUTAGES]
-    for group, workers in ((faulty, SIDE_BY_SIDE), (struck, PROCESSES), (alone, 1)):
+    for group, workers in ((faulty, found.side_by_side), (struck, PROCESSES), (alone, 1)):
         waiting = iter(group)
 
         async def worker(waiting: Iterator[Case] = waiting) -> None:
             for case in waiting:
-                take(await tried(bench, case, seed, known[case.subject]))
+                take(await tried(bench, case, found.seed, known[case.subject]))
 
         async with asyncio.TaskGroup() as workers_at_it:
             for _ in range(min(workers, len(group))):
@@ -260,7 +265,7 @@ def table(found: Sweep) -> list[str]:
     swept = {result.swept for result in results if result.swept}
     rows = {
         "runs": f"{len(results)} ({faulty} with faults, {len(on_its_machine)} struck on their own machine)",
-        "at the same time": str(SIDE_BY_SIDE),
+        "at the same time": str(found.side_by_side),
         "kinds": str(len({cases.parse(result.case).kind for result in results})),
         "requests of a clean run": ", ".join(f"{name} {count}" for name, count in found.requests.items()),
         "struck": str(sum(result.struck > 0 for result in results)),
