@@ -16,7 +16,7 @@ from tests.support.scripted import Scripted
 
 from aiconform.catalog import accelerators
 from aiconform.checks import driver_runtime_management
-from aiconform.checks._kit import devices, isolation, metrics_devices, pods, script, workloads
+from aiconform.checks._kit import autoscale, devices, isolation, metrics_devices, pods, script, workloads
 from aiconform.checks._kit.metrics_exporters import Device, Door, Page
 from aiconform.engine import AcceleratorNode, Context, StopProbe, needs
 
@@ -99,6 +99,17 @@ class TestRuntimeClass:
         with pytest.raises(StopProbe):
             self.report(ctx)
         assert ctx.told[-1][0] == "undecided"
+
+    @pytest.mark.parametrize(("name", "outcome"), [("nvidia", "undecided"), ("other", "failed")])
+    def test_replicas_without_a_device_are_tried_by_class_too(self, name: str, outcome: str) -> None:
+        ctx = context("nvidia")
+        ctx.logs = self.by_class(name)
+        ctx.answers = lambda _path, _query: {"devices": []}
+        workload = of(workloads.serve, ctx, "x", limits={"nvidia.com/gpu": "1"})
+        with pytest.raises(StopProbe):
+            of(autoscale.hold_their_own, ctx, workload, autoscale.Site((accelerator(2, ONE_EACH),)), ["a", "b"])
+        assert ctx.told[-1][0] == outcome
+        assert workload.deployment.name in ctx.gone
 
     def test_of_a_pod_that_asks_for_nothing_none_is_expected(self) -> None:
         ctx = context("nvidia")

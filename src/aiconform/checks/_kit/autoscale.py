@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiconform.catalog import accelerators as vendors
-from aiconform.checks._kit import pods, workloads
+from aiconform.checks._kit import devices, pods, workloads
 from aiconform.checks._kit.workloads import Workload
 from aiconform.engine import AcceleratorNode, Context, Facts, Handle, State, Unmet, kinds, needs
 
@@ -140,6 +140,8 @@ async def hold_their_own(ctx: Context, workload: Workload, site: Site, names: li
     apart = len(set(numbers)) == len(names) or not site.exclusive
     observed = "; ".join(f"{name}: {', '.join(found) or 'none'}{_at(where, name)}" for name, found in held.items())
     one_each = all(len(found) == 1 for found in held.values())
+    if not any(held.values()):
+        await devices.only_by_class(ctx, workload.deployment, site.parts[0])
     if one_each and not apart and not all(part.sharing_told for part in site.parts):
         cause = f"nothing on {site.words} tells whether {site.resource} is offered several times for each device"
         raise ctx.undecided(expected, observed, cause)

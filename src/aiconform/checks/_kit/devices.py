@@ -212,25 +212,34 @@ async def report(ctx: Context, probing: Probing, *, expected: str) -> Report:
     """
     await ctx.until(probing.handle, pods.running, expected=expected, within_s=90, explain=explain(ctx, probing))
     seen = await script.report(ctx, probing.handle, CONTAINER, probing.script)
-    if probing.node is not None and count(seen) == 0 and not ctx.option("runtime-class"):
-        await _by_runtime_class(ctx, probing, probing.node)
+    if probing.node is not None and count(seen) == 0:
+        await only_by_class(ctx, probing.handle, probing.node)
     return seen
 
 
-async def _by_runtime_class(ctx: Context, without: Probing, node: AcceleratorNode) -> None:
-    """Look whether the same pod is given its device under a RuntimeClass of the vendor's (k3s and RKE2 have it so).
+def classes_untold(ctx: Context, kind: AcceleratorKind) -> list[str]:
+    """RuntimeClasses of the vendor's that are there, where the run was not told whether pods have to name one."""
+    known = () if ctx.option("runtime-class") else kind.runtime_classes or ()
+    return [name for name in known if name in ctx.facts.runtime_classes]
+
+
+async def only_by_class(ctx: Context, without: Handle, node: AcceleratorNode) -> None:
+    """Look whether a pod is given its device under a RuntimeClass of the vendor's (k3s and RKE2 have it so).
+
+    Nothing is looked at where the run was told which RuntimeClass to name. ``without`` holds a device that its
+    containers do not see; it is deleted, so that there is one to give.
 
     Raises:
         StopProbe: it is, or that cannot be known; undecided.
     """
-    known = node.kind.runtime_classes or ()
+    known = () if ctx.option("runtime-class") else node.kind.runtime_classes
     if known and (gaps := [gap for gap in ctx.facts.gaps if gap.startswith(kinds.RUNTIME_CLASS.plural)]):
         cause = f"whether pods have to name a RuntimeClass is not known: {'; '.join(gaps)}"
         raise ctx.undecided("a pod is given the device that it asks for", "0 device nodes", cause)
-    present = [name for name in known if name in ctx.facts.runtime_classes]
+    present = classes_untold(ctx, node.kind)
     if present:
-        await ctx.delete(without.handle)
-        await ctx.until_gone(without.handle, within_s=60)
+        await ctx.delete(without)
+        await ctx.until_gone(without, within_s=60)
     for name in present:
         asked = await wish(ctx, "by-class", node)
         look = (list_nodes(node.kind),)

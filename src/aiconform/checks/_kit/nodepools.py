@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiconform.catalog import accelerators as vendors
+from aiconform.catalog.accelerators import AcceleratorKind
 from aiconform.checks._kit import devices, pods
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Script
@@ -154,13 +155,18 @@ def usable(node: Obj) -> bool:
 _CLOSED = ("karpenter.sh/unregistered", "karpenter.sh/disrupted", "ToBeDeletedByClusterAutoscaler")
 
 
+def kind_of(pool: NodePool) -> AcceleratorKind | None:
+    """What the vendor tables know of a pool's accelerators."""
+    return vendors.by_driver(pool.resource) if pool.device_class else vendors.by_resource(pool.resource)
+
+
 async def pod(ctx: Context, hint: str, pool: NodePool, resources: Mapping[str, str]) -> Probing:
     """Create a pod that goes to nodes of the pool alone, with these resources, and tells what it holds.
 
     The pool's own resource is asked for in the way the run has chosen, which may be by a claim.
     """
     end = ctx.name("report-ends")
-    kind = vendors.by_driver(pool.resource) if pool.device_class else vendors.by_resource(pool.resource)
+    kind = kind_of(pool)
     looks = [devices.list_nodes(kind)] if kind else []
     run = Script("\n".join([*looks, f"echo {end}", f"exec sleep {HOLD_S}"]), end)
     asked = await devices.wish(ctx, hint, pool, int(resources[pool.resource]))

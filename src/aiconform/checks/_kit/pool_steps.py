@@ -144,10 +144,13 @@ async def runs_there(ctx: Context, watched: Watched, trigger: Probing, node: Obj
     )
     # a node can be said to have accelerators that it does not have: only the container knows
     seen = devices.count(await script.report(ctx, trigger.handle, devices.CONTAINER, trigger.script))
+    kind = nodepools.kind_of(watched.pool)
+    classes = devices.classes_untold(ctx, kind) if kind and not seen else []
     ctx.expect(
         f"the container finds {watched.per_node} device(s) there",
         "it did not say" if seen is None else f"{seen} device(s)",
         ok=seen == watched.per_node,
+        cause=f"if pods have to name a RuntimeClass here: --runtime-class {' or '.join(classes)}" if classes else "",
     )
     nodes = await ctx.list(kinds.NODE, labels=dict([watched.pool.label]))
     await watched.look(ctx)
