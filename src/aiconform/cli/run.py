@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from aiconform.cli import imports, telling
 from aiconform.cli.images import IMAGE, IMAGE_PREFIX, given_images
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("html", "markdown", "json", "junit")
 ALLOCATIONS = ("auto", "dra", "device-plugin")
+_OF_LOCAL = ("name", "profile", "distribution", "k0s")
+"""Options that say what a local cluster is, by their parameters."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ def run(ctx: click.Context, /, **given: object) -> None:
         raise click.UsageError("--cluster-autoscaler goes with --local: nothing is installed on a cluster of yours")
     if given["image_prefix"] and given["on_local"]:
         raise click.UsageError("--local brings its own images: leave --image-prefix out")
+    if not given["on_local"]:
+        _without_local(ctx)
     result = execute(given)
     form = given["form"]
     if isinstance(form, str):
@@ -83,6 +88,17 @@ def run(ctx: click.Context, /, **given: object) -> None:
 
         click.echo(render(open_bundle(result.bundle), form))
     ctx.exit(result.exit_code)
+
+
+def _without_local(ctx: click.Context) -> None:
+    """Refuse what is said of a local cluster where none was asked for: the run would be on a cluster of the user's.
+
+    Raises:
+        UsageError: an option of a local cluster was given, be it with the value that it has anyway.
+    """
+    for name in _OF_LOCAL:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name} goes with --local: a cluster of yours is taken as it is")
 
 
 def execute(given: dict[str, object]) -> RunResult:
