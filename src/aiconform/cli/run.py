@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from aiconform.cli import imports, telling
 from aiconform.cli.images import IMAGE, IMAGE_PREFIX, given_images
 from aiconform.cli.local import CLUSTER_AUTOSCALER, K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
+from aiconform.cli.report import FORMATS
 from aiconform.cli.signals import interruptible, listen, undisturbed
 from aiconform.errors import UsageError
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from aiconform.local.addons.addon import Addon
     from aiconform.local.cluster import Cluster
 
-FORMATS = ("html", "markdown", "json", "junit")
-ALLOCATIONS = ("auto", "dra", "device-plugin")
 _OF_LOCAL = ("name", "profile", "distribution", "k0s")
 """Options that say what a local cluster is, by their parameters."""
 
