@@ -274,6 +274,19 @@ def test_a_bug_is_kept_in_a_file_and_shown_with_v(capsys: Streams, tmp_path: Pat
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_bug_is_told_also_where_nobodys_home_is_known(capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work() -> int:
+        raise ValueError("boom")
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert exits.guarded(work, verbose=False) == 70
+    hint = "hint: the same command with -v shows where it happened"
+    assert capsys.readouterr().err.endswith(f"ValueError: boom\n\n{hint}\n")
+
+
 def test_v_is_taken_from_anywhere_but_not_from_what_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     from aiconform.cli import _without_verbose
 

@@ -199,13 +199,14 @@ def _server(chosen: Chosen) -> str:
     if "://" not in server:
         secure = cluster.ca_file or cluster.ca_data or cluster.insecure or user.has_certificate
         server = f"{'https' if secure else 'http'}://{server}"
-    parts = urlsplit(server)
+    no_address = UnreachableError(f"{chosen.source}: the server's address is not usable", hint=LOOK)
     try:
+        parts = urlsplit(server)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        usable = False
+        raise no_address from None
     if not usable or parts.username:
-        raise UnreachableError(f"{chosen.source}: the server's address is not usable", hint=LOOK)
+        raise no_address
     return parts._replace(query="", fragment="").geturl()
 
 
