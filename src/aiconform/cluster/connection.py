@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 _SECRET_VARIABLE = re.compile(r"(?i)token|secret|passw|credential|(?:api|access|private)_?key")
 _HEADER_LETTERS = frozenset(string.ascii_letters + string.digits + "!#$&'*+-.^_`|~")
-_SHORTEST_SECRET = 8
-"""Shorter ones stand in ordinary words: to take those out would make a bundle unreadable and hide nothing."""
 
 
 @dataclass(frozen=True)
@@ -254,4 +252,4 @@ def _secrets(user: User, proxy: Proxy | None) -> list[bytes]:
     if proxy is not None and proxy.user is not None:
         learn(proxy.user[1])
         basic(*proxy.user, learn)
-    return [secret for secret in dict.fromkeys(found) if len(secret) >= _SHORTEST_SECRET]
+    return list(dict.fromkeys(found))
