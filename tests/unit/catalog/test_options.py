@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aiconform.catalog.options import OPTIONS, Option, checked
 from aiconform.errors import UsageError
+
+TELLING = (Path(__file__).parents[3] / "docs" / "telling.md").read_text(encoding="utf-8")
 
 
 def test_options_are_sorted_and_empty_ones_are_left_out() -> None:
@@ -35,3 +39,4 @@ def test_of_choices_only_these_are_taken() -> None:
 def test_each_example_is_allowed(option: Option) -> None:
     option.check(option.example)
     assert option.help.endswith(".")
+    assert f"| `--{option.name} " in TELLING
