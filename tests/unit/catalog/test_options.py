@@ -40,3 +40,23 @@ def test_each_example_is_allowed(option: Option) -> None:
     option.check(option.example)
     assert option.help.endswith(".")
     assert f"| `--{option.name} " in TELLING
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gateway-port", "{port}"),
+        ("prometheus", "monitoring/vmselect:{port}"),
+        ("prometheus", "monitoring/vmselect:{port}/select/0/prometheus"),
+        ("prometheus-url", "http://metrics.example.com:{port}"),
+    ],
+)
+def test_a_port_is_one_that_can_be(name: str, value: str) -> None:
+    for port in (1, 65535):
+        OPTIONS[name].check(value.format(port=port))
+    for port in (65536, 99999, 100000):
+        with pytest.raises(UsageError, match=f"{port}.*: no port has a number above 65535") as refused:
+            OPTIONS[name].check(value.format(port=port))
+        assert refused.value.hint.startswith(f"for example --{name} ")
+    with pytest.raises(UsageError, match=": not "):
+        OPTIONS[name].check(value.format(port=0))
