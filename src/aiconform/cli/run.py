@@ -139,7 +139,7 @@ def execute(given: dict[str, object]) -> RunResult:
                     imports=imported,
                 )
                 result = _run(options, screen)
-                page = write_page(result.bundle, output / "report.html")
+                page = write_page(result.bundle, output)
         finally:
             screen.conclude(page)
             _tidied(output, default=not given["output"])
@@ -159,16 +159,18 @@ def _run(options: RunOptions, screen: Screen) -> RunResult:
         listen()
 
 
-def write_page(bundle: Path, page: Path) -> Path:
-    """Render the page of a sealed bundle.
+def write_page(bundle: Path, directory: Path) -> Path:
+    """Render the page of a sealed bundle into a directory.
 
     Raises:
         UsageError: it cannot be written; the bundle is not touched.
     """
     from aiconform.cli.report import render
     from aiconform.evidence.reader import open_bundle
+    from aiconform.report import DEFAULT_NAMES
 
     text = render(open_bundle(bundle), "html")
+    page = directory / DEFAULT_NAMES["html"]
     try:
         page.write_text(text, encoding="utf-8")
     except OSError as problem:
