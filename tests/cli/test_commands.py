@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -169,6 +170,23 @@ def test_verify_names_the_file_that_was_edited(capsys: Streams, tmp_path: Path) 
     assert "DOES NOT HOLD" in out + err or err.startswith("error: ")
 
 
+@pytest.mark.parametrize("command", ["verify", "report"])
+def test_a_runs_directory_is_no_bundle_and_names_the_one_in_it(command: str, capsys: Streams, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "run")
+    bundle.with_name("report.html").write_text("")
+    told = (1, "", "error: run is a run's directory, not its bundle\n\nhint: name the bundle in it: run/bundle\n")
+    assert screen(capsys, command, "run") == told
+    shutil.rmtree(bundle)
+    assert screen(capsys, command, "run")[2].endswith("hint: name the bundle in it: run/bundle.tar.gz\n")
+
+
+@pytest.mark.parametrize("content", [b"# a page\n", b"<html>" * 512])
+def test_a_file_that_is_no_archive_is_not_asked_for_again(content: bytes, capsys: Streams, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    code, _, err = screen(capsys, "verify", "file")
+    assert (code, err.splitlines()[-1]) == (1, "hint: name a bundle's directory or its .tar.gz")
+
+
 @pytest.mark.parametrize("name", ["verify-other-code", "verify-partial"])
 def test_whole_screen_of_verify(name: str, capsys: Streams, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path, partial=name == "verify-partial")
@@ -272,6 +290,19 @@ def test_a_bug_is_kept_in_a_file_and_shown_with_v(capsys: Streams, tmp_path: Pat
     assert "RuntimeError: boom" in file.read_text()
     exits.guarded(work, verbose=True)
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_bug_is_told_also_where_nobodys_home_is_known(capsys: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work() -> int:
+        raise ValueError("boom")
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert exits.guarded(work, verbose=False) == 70
+    hint = "hint: the same command with -v shows where it happened"
+    assert capsys.readouterr().err.endswith(f"ValueError: boom\n\n{hint}\n")
 
 
 def test_v_is_taken_from_anywhere_but_not_from_what_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,28 @@ def test_the_document_is_the_whole_diagnosis(cluster: FakeCluster, capsys: Strea
     assert found["devices"] == [{"name": "nvidia.com/gpu", "total": 2, "free": 2, "why_not": ""}]
 
 
+@pytest.mark.parametrize(
+    ("given", "image"),
+    [
+        ((), "docker.io/library/ubuntu:22.04"),
+        (("--image-prefix", "example.com/mirror"), "example.com/mirror/library/ubuntu:22.04"),
+        (("--image-prefix", "example.com/mirror", "--image", "probe=mine:1"), "mine:1"),
+    ],
+)
+def test_admission_is_asked_about_the_image_of_the_run(
+    cluster: FakeCluster, capsys: Streams, given: tuple[str, ...], image: str
+) -> None:
+    screen(capsys, "dra_support", *given)
+    bodies = [json.loads(asked.body) for asked in cluster.requests if asked.path.endswith("/default/pods")]
+    assert [container["image"] for body in bodies for container in body["spec"]["containers"]] == [image]
+
+
+def test_an_image_that_is_none_is_told_before_anything_is_asked(cluster: FakeCluster, capsys: Streams) -> None:
+    code, _, err = screen(capsys, "--image", "prob=mine:1")
+    assert (code, cluster.requests) == (2, [])
+    assert "no such role" in err
+
+
 def test_every_field_of_the_document_is_described() -> None:
     text = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
     for name in Diagnosis.model_fields:

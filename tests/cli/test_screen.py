@@ -143,6 +143,15 @@ def test_what_a_reader_should_know_of_the_cluster_is_told() -> None:
     assert f"note       {words}" in hand.out.getvalue()
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_namespace_that_is_kept_is_not_said_to_be_removed(*, keep: bool) -> None:
+    hand = Hand(terminal=False)
+    hand.screen.handle(runs.events.RunStarted(runs.PLAN, runs.BUNDLE))
+    hand.screen.handle(runs.events.ClusterFound(runs.CLUSTER, simulated=True, namespace="aiconform-x", keep=keep))
+    ends = f"kept: aiconform cleanup --run {runs.RUN} removes it" if keep else "removed at the end"
+    assert f"writes     namespace aiconform-x, {ends}\n" in hand.out.getvalue()
+
+
 def test_a_plugin_that_asks_has_the_terminal_until_it_is_answered() -> None:
     hand = Hand(terminal=True)
     with hand.screen:
@@ -274,7 +283,7 @@ def test_of_many_accelerators_that_were_left_alone_a_few_are_named() -> None:
     many = runs.CLUSTER.model_copy(
         update={"left_alone": [f"1 acme.example/npu on n{number}" for number in range(5000)]}
     )
-    rows = cluster(ClusterFound(many, simulated=False, namespace=""))
+    rows = cluster(ClusterFound(many, simulated=False, namespace=""), runs.RUN)
     (told,) = [row.rest.plain for row in rows if "left alone" in row.rest.plain]
     assert told.startswith("left alone: 1 acme.example/npu on n0; ")
     assert told.endswith("on n2; and 4997 more, on the page")

@@ -15,7 +15,6 @@ __all__ = [
     "Level",
     "Requirement",
     "digest",
-    "form_digest",
     "form_known",
     "get",
     "releases",
@@ -87,24 +86,8 @@ def digest() -> str:
 
 
 def form_known(release: str) -> bool:
-    """Whether :func:`form_digest` knows a release's official form."""
+    """Whether a release's official form was at hand, with its words; else only a listing of what it asks was."""
     return release in FORM_SHA256
-
-
-def form_digest(release: str) -> str:
-    """SHA-256 of a release's official form, to know a user's template by.
-
-    Raises:
-        UsageError: the release is not known, or its form was not at hand when this version was made.
-    """
-    requirements(release)
-    if not form_known(release):
-        raise UsageError(
-            f"the official form of {release} is not known to this version",
-            details=["its ids, categories and levels are; a template of it cannot be told from an edited one"],
-            hint="compare the template with docs/ in cncf/k8s-ai-conformance yourself",
-        )
-    return FORM_SHA256[release]
 
 
 def _requirement(release: str, name: str, level: Level) -> Requirement:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from aiconform.errors import UsageError
 
 _CLASS_NAME = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+_PORT = "(?P<port>[1-9][0-9]{0,9})"
+_HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Option:
         name: as on the command line, without the dashes.
         metavar: what its value is, for the help; where there are few values, the help lists them.
         help: one sentence.
-        pattern: what a value looks like, whole.
+        pattern: what a value looks like, whole; its group ``port``, if there is one, is the number of a port.
         example: a value, for a message.
         choices: the values there are, where they are few; ``pattern`` is then not looked at.
     """
@@ -44,10 +46,17 @@ class Option:
         """
         if self.choices and value not in self.choices:
             raise UsageError(f"--{self.name} {value}: not one of {', '.join(self.choices)}")
-        if not self.choices and not re.fullmatch(self.pattern, value):
-            raise UsageError(
-                f"--{self.name} {value}: not {self.metavar}", hint=f"for example --{self.name} {self.example}"
-            )
+        if not self.choices:
+            self._match(value)
+
+    def _match(self, value: str) -> None:
+        found = re.fullmatch(self.pattern, value)
+        port = found.groupdict().get("port") if found else None
+        why = "" if found else f"not {self.metavar}"
+        if port and int(port) > _HIGHEST_PORT:
+            why = f"no port has a number above {_HIGHEST_PORT}"
+        if why:
+            raise UsageError(f"--{self.name} {value}: {why}", hint=f"for example --{self.name} {self.example}")
 
 
 _ALL = (
@@ -77,7 +86,7 @@ _ALL = (
         "PORT",
         "Port that its Gateway listens on; the first that the class takes of 80, 8080 and 8000 if absent.",
         "80",
-        "[1-9][0-9]{0,4}",
+        _PORT,
     ),
     Option(
         "gateway-address",
@@ -98,14 +107,14 @@ _ALL = (
         "SERVICE",
         "Prometheus to ask, or what answers like one: a Service in the cluster, NAMESPACE/NAME[:PORT][/PREFIX].",
         "monitoring/vmselect:8481/select/0/prometheus",
-        "[a-z0-9][-a-z0-9]*/[a-z0-9][-a-z0-9]*(:[0-9]{1,5})?(/[-A-Za-z0-9_./]*)?",
+        f"[a-z0-9][-a-z0-9]*/[a-z0-9][-a-z0-9]*(:{_PORT})?(/[-A-Za-z0-9_./]*)?",
     ),
     Option(
         "prometheus-url",
         "URL",
         "Prometheus to ask by its URL, from a pod of ours; without credentials.",
         "http://metrics.example.com:9090",
-        r"https?://[-A-Za-z0-9_.]+(:[0-9]{1,5})?(/[-A-Za-z0-9_./]*)?",
+        rf"https?://[-A-Za-z0-9_.]+(:{_PORT})?(/[-A-Za-z0-9_./]*)?",
     ),
     Option(
         "scrape-by",

@@ -225,4 +225,4 @@ FORM_SHA256: Final[dict[str, str]] = {
     "1.35": "cf87915a9bcf977bb9c61298bc60afa0f062d1c3aad0a2d3dcefcdf1fa644693",
     "1.36": "43d8b708956c69f8a87a426c8c883e0e845588db173d94d707209397dad06170",
 }
-"""Digests of the official forms, by which a user's template is recognised; that of 1.37 is not known."""
+"""Digests of the official forms that this was read from; that of 1.37 is not known."""

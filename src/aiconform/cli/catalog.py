@@ -26,7 +26,11 @@ def diff(old: str, new: str, form: str) -> None:
     from aiconform.catalog import changes
 
     found = changes.between(old, new)
-    click.echo(json.dumps(asdict(found), indent=2) if form == "json" else _told(found))
+    if form == "json":
+        click.echo(json.dumps(asdict(found), indent=2))
+        return
+    click.echo(_told(found))
+    _note(old, new)
 
 
 class _Catalog(click.Command):
@@ -66,10 +70,17 @@ def catalog(requirement: str | None, release: str, form: str) -> None:
         click.echo(f"{_line(item)} {state:<13} {item.title}")
     if requirement:
         _details(found[0], checks.get(found[0].id))
-    if not catalogue.form_known(release):
-        click.echo(
-            f"note: the official form of {release} was not at hand: its listing was, without its words", err=True
-        )
+    _note(release)
+
+
+def _note(*releases: str) -> None:
+    """Say of what was listed that it is not from a form, where that is so."""
+    from aiconform import catalog as catalogue
+
+    for release in dict.fromkeys(releases):
+        if not catalogue.form_known(release):
+            words = f"the official form of {release} was not at hand: its listing was, without its words"
+            click.echo(f"note: {words}; conditions are taken to be those of the release before", err=True)
 
 
 def _line(item: Requirement) -> str:

@@ -142,7 +142,7 @@ class Screen:
                 self._plan = event.plan
                 self._rows(screen.header(event.plan, event.bundle))
             case events.ClusterFound():
-                self._rows(screen.cluster(event))
+                self._rows(screen.cluster(event, self._plan.run if self._plan is not None else ""))
             case events.CheckAwaits():
                 since = self._since(event.requirement, event.requirement)
                 self._change(event.requirement, _Doing(event.requirement, since, "", event.state))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from aiconform.cli import telling
+from aiconform.cli.images import IMAGE, IMAGE_PREFIX, given_images
 
 if TYPE_CHECKING:
     from aiconform.cluster.connection import Connection
@@ -30,6 +31,8 @@ ROLE = "aiconform"
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of what is found."
 )
 @click.option("--rbac", is_flag=True, help="Print the least role that a run needs on this cluster, as YAML.")
+@IMAGE
+@IMAGE_PREFIX
 @telling.options
 @click.option("--no-dry-run", is_flag=True, help="Do not ask admission, by requests that store nothing.")
 @click.pass_context
@@ -45,17 +48,18 @@ def doctor(ctx: click.Context, /, **given: object) -> None:
     from aiconform.checks import all_checks
     from aiconform.cluster.connection import connect
     from aiconform.engine.doctor import Patient
-    from aiconform.engine.images import DEFAULT_IMAGES
+    from aiconform.engine.images import chosen
 
     release = str(given["release"])
     requirements = tuple(str(name) for name in given["requirements"])  # type: ignore[attr-defined]
     catalog.requirements(release)
     for name in requirements:
         catalog.get(release, name)
+    image = chosen(given_images(given["images"]), str(given["image_prefix"]))["probe"]  # type: ignore[arg-type]
+    told = telling.told(given)
     path, context = given["kubeconfig"], given["context"]
     connection = connect(path if isinstance(path, Path) else None, str(context) if context else None)
-    image, dry_run = DEFAULT_IMAGES["probe"], not given["no_dry_run"]
-    told = telling.told(given)
+    dry_run = not given["no_dry_run"]
     patient = Patient(connection.server, release, requirements, all_checks(), image, dry_run=dry_run, options=told)
     if given["rbac"]:
         click.echo(_role(connection, patient), nl=False)

@@ -63,13 +63,13 @@ def _leaves(problem: Exception) -> list[Exception]:
 
 def _kept(problem: Exception) -> str:
     """Keep the traceback of a bug in a file, and say where it is."""
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "aiconform"
-    file = home / "last-error.txt"
     text = "".join(traceback.format_exception(problem))
     try:
+        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "aiconform"
+        file = home / "last-error.txt"
         home.mkdir(parents=True, exist_ok=True)
         file.write_text(f"aiconform {__version__}, Python {sys.version}\n{text}", encoding="utf-8")
-    except OSError:
+    except (OSError, RuntimeError):  # the latter where nobody's home is known
         return "the same command with -v shows where it happened"
     return f"please report it with {file}; the same command with -v shows it at once"
 

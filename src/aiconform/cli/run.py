@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from aiconform.cli import imports, telling
 from aiconform.cli.images import IMAGE, IMAGE_PREFIX, given_images
 from aiconform.cli.local import CLUSTER_AUTOSCALER, K0S_DISTRIBUTION, K0S_PROGRAM, k0s_program
+from aiconform.cli.report import FORMATS
 from aiconform.cli.signals import interruptible, listen, undisturbed
 from aiconform.errors import UsageError
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from aiconform.local.addons.addon import Addon
     from aiconform.local.cluster import Cluster
 
-FORMATS = ("html", "markdown", "json", "junit")
-ALLOCATIONS = ("auto", "dra", "device-plugin")
+_OF_LOCAL = ("name", "profile", "distribution", "k0s")
+"""Options that say what a local cluster is, by their parameters."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def run(ctx: click.Context, /, **given: object) -> None:
         raise click.UsageError("--cluster-autoscaler goes with --local: nothing is installed on a cluster of yours")
     if given["image_prefix"] and given["on_local"]:
         raise click.UsageError("--local brings its own images: leave --image-prefix out")
+    if not given["on_local"]:
+        _without_local(ctx)
     result = execute(given)
     form = given["form"]
     if isinstance(form, str):
@@ -83,6 +87,17 @@ def run(ctx: click.Context, /, **given: object) -> None:
 
         click.echo(render(open_bundle(result.bundle), form))
     ctx.exit(result.exit_code)
+
+
+def _without_local(ctx: click.Context) -> None:
+    """Refuse what is said of a local cluster where none was asked for: the run would be on a cluster of the user's.
+
+    Raises:
+        UsageError: an option of a local cluster was given, be it with the value that it has anyway.
+    """
+    for name in _OF_LOCAL:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name} goes with --local: a cluster of yours is taken as it is")
 
 
 def execute(given: dict[str, object]) -> RunResult:
@@ -124,7 +139,7 @@ def execute(given: dict[str, object]) -> RunResult:
                     imports=imported,
                 )
                 result = _run(options, screen)
-                page = write_page(result.bundle, output / "report.html")
+                page = write_page(result.bundle, output)
         finally:
             screen.conclude(page)
             _tidied(output, default=not given["output"])
@@ -144,16 +159,18 @@ def _run(options: RunOptions, screen: Screen) -> RunResult:
         listen()
 
 
-def write_page(bundle: Path, page: Path) -> Path:
-    """Render the page of a sealed bundle.
+def write_page(bundle: Path, directory: Path) -> Path:
+    """Render the page of a sealed bundle into a directory.
 
     Raises:
         UsageError: it cannot be written; the bundle is not touched.
     """
     from aiconform.cli.report import render
     from aiconform.evidence.reader import open_bundle
+    from aiconform.report import DEFAULT_NAMES
 
     text = render(open_bundle(bundle), "html")
+    page = directory / DEFAULT_NAMES["html"]
     try:
         page.write_text(text, encoding="utf-8")
     except OSError as problem:

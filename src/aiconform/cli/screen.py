@@ -86,8 +86,8 @@ def _images(plan: Plan) -> list[Row]:
     return [row("images", f"not pinned by a digest: {', '.join(loose)}; aiconform images says more", "dim")]
 
 
-def cluster(event: events.ClusterFound) -> list[Row]:
-    """What was found, and what will be written."""
+def cluster(event: events.ClusterFound, run: str) -> list[Row]:
+    """What was found, and what the run with this id will write."""
     facts = event.facts
     nodes = f"{len(facts.nodes)} node{'s' if len(facts.nodes) != 1 else ''}"
     rows = [row("cluster", "; ".join(part for part in (f"{facts.product}, {nodes}", facts.accelerators) if part))]
@@ -101,7 +101,8 @@ def cluster(event: events.ClusterFound) -> list[Row]:
     if event.simulated:
         rows.append(row("", "SIMULATED accelerators: this run cannot back a submission", "bold yellow"))
     if event.namespace:
-        rows.append(row("writes", f"namespace {event.namespace}, removed at the end"))
+        ends = f"kept: aiconform cleanup --run {run} removes it" if event.keep else "removed at the end"
+        rows.append(row("writes", f"namespace {event.namespace}, {ends}"))
     return [*rows, blank()]
 
 

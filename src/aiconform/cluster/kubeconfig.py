@@ -78,7 +78,7 @@ def choose(kubeconfig: Path | None = None, context: str | None = None) -> Chosen
         UnreachableError: there is no such file or context, or it cannot be read. No request is made.
     """
     paths = _paths(kubeconfig)
-    there = [path for path in paths if path.exists()]
+    there = [path for path in paths if _may_be_there(path)]
     if not there:
         inside = None if kubeconfig or context else in_cluster()
         if inside is not None:
@@ -120,20 +120,39 @@ def in_cluster() -> Chosen | None:
     """The API server of the cluster that we run in, as its ServiceAccount; None outside of one."""
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
     token = SERVICE_ACCOUNT / "token"
-    if not host or not port or not token.is_file():
+    if not host or not port or not _may_be_there(token):
         return None
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     ca = SERVICE_ACCOUNT / "ca.crt"
-    named = {"server": server, "certificate-authority": str(ca) if ca.is_file() else ""}
+    named = {"server": server, "certificate-authority": str(ca) if _may_be_there(ca) else ""}
     user = User.model_validate({"tokenFile": str(token)})
     return Chosen("the ServiceAccount of this pod", "", Cluster.model_validate(named), user)
 
 
 def _paths(kubeconfig: Path | None) -> list[Path]:
     if kubeconfig is not None:
-        return [kubeconfig.expanduser()]
+        return [_at_home(kubeconfig)]
     named = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
-    return [Path(name).expanduser() for name in dict.fromkeys(named or [DEFAULT_FILE])]
+    return [_at_home(Path(name)) for name in dict.fromkeys(named or [DEFAULT_FILE])]
+
+
+def _at_home(path: Path) -> Path:
+    """A path with ``~`` as the home that it stands for; as it is where nobody has that home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def _may_be_there(path: Path) -> bool:
+    """Whether there is such a file; one that we may not look for counts as there, so that reading it says why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _chosen(merged: Merged, context: str | None, source: str) -> Chosen:

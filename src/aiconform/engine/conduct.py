@@ -75,7 +75,7 @@ async def conduct(
     facts = dataclasses.replace(facts, remarks=begins.remarks)
     wanted = {name: check for name, check in wanted.items() if name not in begins.barred}
     root = own if wanted else ""
-    emit(ClusterFound(facts.cluster(), simulated=bool(facts.simulated), namespace=root))
+    emit(ClusterFound(facts.cluster(), simulated=bool(facts.simulated), namespace=root, keep=keep))
     made = await _prepared(stage, plan, {check.pod_security for check in wanted.values()})
     run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep, root=made[0] if made else None)
     try:

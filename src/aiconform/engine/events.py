@@ -45,11 +45,12 @@ class Told:
 
 @dataclass(frozen=True)
 class ClusterFound:
-    """Discovery ended."""
+    """Discovery ended; ``namespace`` is the one that is about to be made, and ``keep`` whether it stays there."""
 
     facts: ClusterFacts
     simulated: bool
     namespace: str
+    keep: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 Framing, so that a second reader needs nothing but a gzip library and the ustar header layout:
 
-- gzip (RFC 1952): the header is always the same 48 bytes; its extra field ``AC`` holds the SHA-256 of all bytes after
-  the header. Deflate can say one thing in many ways; that digest finds an edit that changes nothing but the way.
+- gzip (RFC 1952): of the header's 48 bytes 16 are always the same; the other 32, in its extra field ``AC``, are the
+  SHA-256 of all bytes after it. Deflate can say one thing in many ways; that digest finds an edit that changes nothing
+  but the way.
 - tar (POSIX ustar): regular files only, sorted by name, below ``bundle/``, mode 0644, owner and time 0, no padding but
   what ustar needs, two empty blocks at the end.
 """

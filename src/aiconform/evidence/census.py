@@ -8,6 +8,8 @@ from aiconform.errors import BundleError
 from aiconform.evidence import layout
 
 HINT: Final = "ask for the bundle again, and compare its root digest with the one that its author names"
+NAME_ONE: Final = "name a bundle's directory or its .tar.gz"
+"""The hint where what was named is no bundle in any shape."""
 
 
 def refuse(name: str, why: str, *, hint: str = HINT) -> BundleError:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from aiconform.errors import BundleError
 from aiconform.evidence import layout
-from aiconform.evidence.census import refuse
+from aiconform.evidence.census import NAME_ONE, refuse
 from aiconform.evidence.documents import FORMAT, Manifest, Plan, Verdicts
 from aiconform.evidence.records import PAYLOADS, Record
 from aiconform.evidence.store import Store, open_store
@@ -113,7 +113,7 @@ def _missing(path: Path, name: str, store: Store) -> BundleError:
             hint="nothing in it can be relied on; run again",
         )
     if not store.sizes:
-        return BundleError(f"{path} is no bundle: it is empty", hint="name a bundle's directory or its .tar.gz")
+        return BundleError(f"{path} is no bundle: it is empty", hint=NAME_ONE)
     return refuse(name, "is missing")
 
 

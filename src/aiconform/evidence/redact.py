@@ -31,7 +31,8 @@ class Redactor:
     names, and stays in memory.
 
     Args:
-        secrets: our own credentials: token, password, client key, client certificate; text or bytes.
+        secrets: our own credentials: token, password, client key, client certificate; text or bytes. Those of fewer
+            than :data:`~aiconform.evidence.spellings.SHORTEST` bytes are passed over, here as where one is learned.
     """
 
     def __init__(self, secrets: Iterable[str | bytes] = ()) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-SHORTEST: Final = 4
-"""Secrets shorter than this cannot be searched for: they would hit half of all words."""
+SHORTEST: Final = 8
+"""Secrets of fewer bytes are not searched for: they stand in ordinary words, and to take those out would make a bundle
+unreadable, break what is judged, and hide nothing."""
 SHORTEST_ENCODED: Final = 8
 """Encoded forms shorter than this are not searched for."""
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from aiconform.errors import BundleError
 from aiconform.evidence import layout
-from aiconform.evidence.census import Census, refuse
+from aiconform.evidence.census import NAME_ONE, Census, refuse
 from aiconform.evidence.unpack import ArchiveStore
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -44,16 +44,22 @@ def open_store(path: Path) -> Store:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
+            _refuse_runs(path)
             return DirectoryStore(path)
         if stat.S_ISREG(mode):
             return ArchiveStore(path)
     except OSError as problem:
-        raise BundleError(
-            f"cannot read {path}: {problem.strerror or problem}", hint="name a bundle's directory or its .tar.gz"
-        ) from problem
-    raise BundleError(
-        f"{path} is neither a directory nor a plain file", hint="name a bundle's directory or its .tar.gz"
-    )
+        raise BundleError(f"cannot read {path}: {problem.strerror or problem}", hint=NAME_ONE) from problem
+    raise BundleError(f"{path} is neither a directory nor a plain file", hint=NAME_ONE)
+
+
+def _refuse_runs(path: Path) -> None:
+    """Refuse a run's directory, which has the bundle in it."""
+    if any((path / name).exists() for name in (layout.MANIFEST, layout.LOG, layout.PLAN)):
+        return
+    inside = next((found for name in ("bundle", "bundle.tar.gz") if (found := path / name).exists()), None)
+    if inside is not None:
+        raise BundleError(f"{path} is a run's directory, not its bundle", hint=f"name the bundle in it: {inside}")
 
 
 class DirectoryStore:

@@ -14,9 +14,10 @@ from typing import Final, Protocol
 from aiconform.errors import BundleError
 from aiconform.evidence import layout
 from aiconform.evidence.archive import BLOCK, END, GZIP_HEAD, GZIP_HEADER_SIZE, TOP, member_header, padding
-from aiconform.evidence.census import HINT, Census, refuse, why_unknown
+from aiconform.evidence.census import HINT, NAME_ONE, Census, refuse, why_unknown
 
 _READ: Final = 1 << 20
+_NO_TAR: Final = "this is no tar of a bundle"
 _KINDS = {
     b"1": "a hard link",
     b"2": "a symbolic link",
@@ -59,6 +60,8 @@ class ArchiveStore:
                 if tar.take(BLOCK) != END[BLOCK:] or tar.take_some():
                     raise _framing("something follows the end of the tar")
                 return
+            if header and not before and not _is_tar(header):
+                raise _framing(_NO_TAR, hint=NAME_ONE)
             if len(header) < BLOCK:
                 raise _framing("the archive is cut")
             name, size = _member(header)
@@ -72,16 +75,20 @@ class ArchiveStore:
             self._files[name] = content
 
 
-def _framing(why: str) -> BundleError:
-    return BundleError(f"archive: {why}", hint=HINT)
+def _framing(why: str, *, hint: str = HINT) -> BundleError:
+    return BundleError(f"archive: {why}", hint=hint)
+
+
+def _is_tar(header: bytes) -> bool:
+    return header[257:262] == b"ustar"
 
 
 def _member(header: bytes) -> tuple[str, int]:
     """Name in the bundle and size, of a header that is exactly what the writer would have written."""
     raw_name, raw_size, kind = header[:100].split(b"\0", 1)[0], header[124:136], header[156:157]
     name = raw_name.decode("utf-8", "replace")
-    if header[257:262] != b"ustar":
-        raise _framing("this is no tar of a bundle")
+    if not _is_tar(header):
+        raise _framing(_NO_TAR)
     if kind != b"0":
         raise refuse(name, f"is {_KINDS.get(kind, 'of an unknown type')} in the archive, not a plain file")
     digits = raw_size.rstrip(b"\0 ")

@@ -136,6 +136,27 @@ def test_a_cluster_autoscaler_takes_karpenters_place(stage: Stage, monkeypatch: 
     assert stage.done == []
 
 
+@pytest.mark.parametrize(
+    "given", [("--k0s", "k0s"), ("--distribution", "upstream"), ("--profile", "vgpu"), ("--name", "mine")]
+)
+def test_what_is_said_of_a_local_cluster_never_runs_on_another(
+    stage: Stage, capsys: pytest.CaptureFixture[str], given: tuple[str, str]
+) -> None:
+    assert invoke(*given) == 2
+    assert stage.done == []
+    assert f"error: {given[0]} goes with --local: a cluster of yours" in capsys.readouterr().err
+
+
+def test_what_is_said_of_a_local_cluster_by_the_environment_counts_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AICONFORM_RUN_PROFILE", "vgpu")
+    assert invoke() == 2
+    assert stage.done == []
+    assert invoke("--local") == 3
+    assert stage.done[0] == "up run vgpu"
+
+
 def test_a_local_cluster_is_started_used_and_taken_down(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke("--local", "--name", "mine", "--profile", "vgpu") == 3
     assert stage.done == ["up mine vgpu", "run", *given_up(stage), "down mine"]

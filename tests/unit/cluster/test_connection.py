@@ -186,7 +186,7 @@ def test_the_address_is_read_as_kubectl_reads_it(tmp_path: Path, server: str, us
     assert connect(kubeconfig(tmp_path / "config", user, server=server)).server == url
 
 
-@pytest.mark.parametrize("server", ["ftp://a", "https://", "https://a:x", "https://me:secret@a"])
+@pytest.mark.parametrize("server", ["ftp://a", "https://", "https://a:x", "https://me:secret@a", "https://[fe80::1"])
 def test_an_address_that_is_none_is_one_clear_error(tmp_path: Path, server: str) -> None:
     with pytest.raises(UnreachableError, match="address is not usable") as caught:
         connect(kubeconfig(tmp_path / "config", {}, server=server))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
 from pathlib import Path
@@ -194,6 +195,31 @@ def test_a_broken_kubeconfig_is_one_clear_error_that_repeats_nothing_of_it(tmp_p
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match=f"cannot read {tmp_path}"):
         choose(tmp_path)
+
+
+def test_a_file_that_may_not_be_looked_for_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several(monkeypatch, tmp_path / "none", tmp_path / ("long" * 100))
+    with pytest.raises(UnreachableError, match=r"cannot read .*: File name too long"):
+        choose()
+
+    def refuse(_path: Path, **_how: object) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    several(monkeypatch, tmp_path / "of-another")
+    with pytest.raises(UnreachableError, match=f"cannot read {tmp_path / 'of-another'}: Permission denied"):
+        choose()
+
+
+def test_a_home_that_nobody_has_is_no_place_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnreachableError, match="no kubeconfig at ~no-such-user/config"):
+        choose(Path("~no-such-user/config"))
+    monkeypatch.setenv("KUBECONFIG", "~no-such-user/config")
+    with pytest.raises(UnreachableError, match="no kubeconfig at ~no-such-user/config"):
+        choose()
 
 
 def test_nothing_that_is_read_shows_a_credential_of_itself(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tests.support.fake_cluster import FakeCluster, api_service
 from aiconform.cluster.http import RawAnswer, RawRequest
 from aiconform.engine import Check, Context, clocks
 from aiconform.engine.conduct import Outcome, compose, conduct
+from aiconform.engine.events import ClusterFound, Event
 from aiconform.engine.live import Clock, Wire
 from aiconform.engine.model import Unmet
 from aiconform.engine.preflight import LANE, PreflightError
@@ -43,6 +44,7 @@ class Run:
     def __init__(self, tmp_path: Path, *checks: Check) -> None:
         self.cluster = FakeCluster()
         self.checks = {one.requirement: one for one in checks}
+        self.told: list[Event] = []
         self.plan = Plan(
             run=RUN, tool="0", release="1.35", catalog_sha256="0" * 64, judge_sha256="0" * 64,
             created="2026-11-24T00:00:00.000Z", command=[], checks=[self.planned(one) for one in checks],
@@ -63,9 +65,9 @@ class Run:
             ],
         )  # fmt: skip
 
-    def conducted(self) -> Outcome:
+    def conducted(self, *, keep: bool = False) -> Outcome:
         async def work() -> Outcome:
-            return await conduct(self.stage, self.plan, self.checks, lambda _: None, keep=False, side_by_side=True)
+            return await conduct(self.stage, self.plan, self.checks, self.told.append, keep=keep, side_by_side=True)
 
         return anyio.run(work)
 
@@ -90,6 +92,14 @@ def test_requirements_without_rights_are_undecided_and_nothing_is_written(tmp_pa
     }
     assert all(probe.outcome == "not run" for one in outcome.checks for probe in one.probes)
     assert run.writes() == []
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_whether_what_is_made_will_stay_is_told(tmp_path: Path, *, keep: bool) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    run.cluster.deny("create pods")
+    run.conducted(keep=keep)
+    assert [event.keep for event in run.told if isinstance(event, ClusterFound)] == [keep]
 
 
 def test_such_verdicts_are_derived_again_from_the_log(tmp_path: Path) -> None:

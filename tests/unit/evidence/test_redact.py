@@ -325,9 +325,14 @@ def test_a_certificate_from_a_kubeconfig_is_redacted_as_a_whole_only() -> None:
     assert redactor.redact_text(packed[200:300]) == packed[200:300]
 
 
-def test_short_secrets_go_too_and_tiny_ones_do_not_eat_every_word() -> None:
-    assert Redactor(["s3cr3t"]).redact_text("x s3cr3t y") == "x [redacted] y"
-    assert Redactor(["a", ""]).redact_text("a cat") == "a cat"
+@pytest.mark.parametrize("learned", [False, True])
+def test_secrets_of_eight_bytes_go_and_shorter_ones_do_not_eat_every_word(*, learned: bool) -> None:
+    secrets = ("nvidia", b"nvidia", "a", "", "hunter22")
+    redactor = Redactor(() if learned else secrets)
+    for secret in secrets if learned else ():
+        redactor.learn_secret(secret)
+    assert redactor.redact_text("a hunter22 y") == "a [redacted] y"
+    assert redacted({"nvidia.com/gpu": "2"}, redactor) == {"nvidia.com/gpu": "2"}
 
 
 def test_a_secret_with_blanks_and_quotes() -> None:
