@@ -196,6 +196,11 @@ def test_ready_pods_of_the_operator() -> None:
     assert ready([good]).outcome == "met"
     assert ready([]).outcome == "waiting", "scaled to nothing"
     assert ready([good, bad]).outcome == "waiting"
+    for phase in ("Failed", "Succeeded"):
+        over = member("head", "c", ready="False")
+        over["status"]["phase"] = phase
+        assert ready([good, over]).observed == "1 of 1 pods of deployment o are ready", "its replacement is beside it"
+        assert ready([over]).outcome == "waiting"
 
 
 def test_a_job_that_is_dealt_with_but_not_held_will_never_be() -> None:

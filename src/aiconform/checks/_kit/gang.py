@@ -196,6 +196,8 @@ def together(group: Group) -> Condition:
             text = f"{len(objects)} of {group.members} pods were made"
             return State("wrong", text) if len(objects) > group.members else State("waiting", text)
         state = pods.running(objects)
+        if any(map(pods.taken, objects)):
+            return state
         if state.outcome == "blocked" and any(found["spec"].get("nodeName") for found in objects):
             return State("waiting", f"started in part: {state.observed}")
         return _at_once(objects, state.observed) if state.outcome == "met" else state

@@ -138,7 +138,7 @@ async def _served(ctx: Context, operator: Operator) -> None:
 
 def _ready(name: str) -> Condition:
     def ready(objects: list[Obj]) -> State:
-        alive = [pod for pod in objects if not pod["metadata"].get("deletionTimestamp")]
+        alive = [pod for pod in objects if not _is_over(pod)]
         good = [pod["metadata"]["name"] for pod in alive if is_ready(pod)]
         observed = f"{len(good)} of {len(alive)} pods of deployment {name} are ready"
         images = {c["image"] for pod in alive for c in pod["spec"]["containers"]}
@@ -146,6 +146,12 @@ def _ready(name: str) -> Condition:
         return State("met" if good and len(good) == len(alive) else "waiting", observed, figures)
 
     return ready
+
+
+def _is_over(pod: Obj) -> bool:
+    """Whether a pod goes or has ended: evicted ones stay beside those that took their places."""
+    ended = pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+    return ended or bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def is_ready(pod: Obj) -> bool:
