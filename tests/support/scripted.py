@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from aiconform.engine import Condition, Facts, Handle, RefusedError, State, StopProbe, Target
+from aiconform.engine import Condition, Explain, Facts, Handle, RefusedError, State, StopProbe, Target
 from aiconform.engine.kinds import Kind, of
 
 Obj = dict[str, Any]
@@ -126,9 +126,12 @@ class Scripted:
     def conclude(self, state: State, *, expected: str, took_s: float, within_s: float) -> None:
         self._judged(state, expected)
 
-    async def until(self, target: Any, condition: Condition, *, expected: str, within_s: float) -> list[Obj]:
+    async def until(
+        self, target: Any, condition: Condition, *, expected: str, within_s: float, explain: Explain | None = None
+    ) -> list[Obj]:
         objects = self._watched(target)
-        self._judged(condition(objects), expected)
+        state = condition(objects)
+        self._judged(await explain(state) if explain and state.outcome != "met" else state, expected)
         return objects
 
     async def refused(self, manifest: Obj) -> RefusedError:
