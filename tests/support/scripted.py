@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from aiconform.engine import Condition, Facts, Handle, RefusedError, State, StopProbe, Target
+from aiconform.engine import Condition, Explain, Facts, Handle, RefusedError, State, StopProbe, Target
 from aiconform.engine.kinds import Kind, of
 
 Obj = dict[str, Any]
@@ -132,10 +132,11 @@ class Scripted:
         return f"{self.logs(await self.read(pod))}\n{end}"
 
     async def until(
-        self, target: Any, condition: Condition, *, expected: str, within_s: float, explain: object = None
+        self, target: Any, condition: Condition, *, expected: str, within_s: float, explain: Explain | None = None
     ) -> list[Obj]:
         objects = self._watched(target)
-        self._judged(condition(objects), expected)
+        state = condition(objects)
+        self._judged(await explain(state) if explain and state.outcome != "met" else state, expected)
         return objects
 
     async def refused(self, manifest: Obj) -> RefusedError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiconform.checks._kit import claims, devices, sharing
+from aiconform.checks._kit import devices, sharing
 from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
@@ -23,7 +23,6 @@ CHECK = Check(
     rights=(
         "create delete list watch pods",
         "get nodes pods/log",
-        claims.RIGHTS,
     ),
     usual_s=32,
 )

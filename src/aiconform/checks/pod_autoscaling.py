@@ -6,7 +6,6 @@ from aiconform.checks._kit import (
     autoscale,
     autoscale_cpu,
     autoscale_queue,
-    claims,
     prometheus_found,
     prometheus_operator,
 )
@@ -31,7 +30,6 @@ CHECK = Check(
         prometheus_operator.MONITORS,
         "list events.events.k8s.io",
         "get pods/inference_queue_depth.custom.metrics.k8s.io",
-        claims.RIGHTS,
     ),
     usual_s=159,
 )

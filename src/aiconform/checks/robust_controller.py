@@ -56,7 +56,7 @@ async def reconciled(ctx: Context) -> None:
     control=reconciled,
 )
 async def wrong_refused(ctx: Context) -> None:
-    await operator.refuses(ctx, operator.chosen(ctx, KNOWN))
+    await operator.refuses(ctx, operator.chosen(ctx, KNOWN), operator.others(ctx, KNOWN))
 
 
 @CHECK.positive(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiconform.catalog import accelerators
-from aiconform.checks._kit import claims, devices, sharing
+from aiconform.checks._kit import devices, sharing
 from aiconform.engine import Check, Context, needs
 
 CHECK = Check(
@@ -24,7 +24,6 @@ CHECK = Check(
     rights=(
         "create delete list watch pods",
         "get nodes pods/log",
-        claims.RIGHTS,
     ),
     usual_s=24,
 )

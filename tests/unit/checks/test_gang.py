@@ -69,6 +69,12 @@ class TestTogether:
         state = self.condition([runs("01"), pod(refused="1 Insufficient nvidia.com/gpu")])
         assert (state.outcome, state.observed[:16]) == ("waiting", "started in part:")
 
+    def test_a_member_that_its_node_ended_is_no_start_in_part(self) -> None:
+        ended = pod(node="n", phase="Failed")
+        ended["status"]["reason"] = "Evicted"
+        state = self.condition([runs("01"), ended])
+        assert (state.outcome, state.observed) == ("blocked", "p failed: Evicted")
+
     def test_none_for_want_of_room_says_nothing_about_the_group(self) -> None:
         assert self.condition([pod(refused="Insufficient x"), pod(refused="Insufficient x")]).outcome == "blocked"
 

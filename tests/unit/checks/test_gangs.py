@@ -53,6 +53,9 @@ def test_a_scheduler_of_which_no_deployment_is_known_must_speak(spoken: bool) ->
     ctx.on_create = speak
     looked = volcano(ctx)
     assert isinstance(looked, Aside) is not spoken
+    if not spoken:  # kinds that were left behind, beside a system that we do not know
+        reason = "nothing but its kinds was found: no scheduler volcano took a pod up in 30 s"
+        assert looked == Aside("Volcano", reason, "undecided")
     assert len(ctx.gone) == 1, "the pod that asked must leave the room"
 
 
@@ -65,8 +68,10 @@ def test_kueue_runs_where_it_takes_our_queue_up() -> None:
     ctx = Scripted()
     ctx.on_create = active
     assert kueue(ctx).queue == "gang-1"
-    idle = kueue(Scripted())
-    assert idle == Aside("Kueue", "our queue is not taken up in 30 s: LocalQueue: no word of it yet")
+    reason, ctx = "our queue is not taken up in 30 s: LocalQueue: no word of it yet", Scripted()
+    assert kueue(ctx) == Aside("Kueue", f"nothing but its kinds was found: {reason}", "undecided")
+    ctx.has(kinds.DEPLOYMENT, deployment("kueue-controller-manager", 1))
+    assert kueue(ctx) == Aside("Kueue v1.2", f"{reason}, though it is there (ours/kueue-controller-manager: 1 ready)")
 
 
 class Doubtful(Scripted):
@@ -288,6 +293,20 @@ class TestCoscheduling:
         looked = asyncio.run(gang_coscheduling.Coscheduling().ready(ctx, ROOM))  # type: ignore[arg-type]
         assert isinstance(looked, Aside)
         assert "no scheduler scheduler-plugins-scheduler took a pod up" in looked.reason
+        assert looked.reason.endswith("if its scheduler has another name, tell it by --coscheduling-scheduler")
+        assert looked.outcome == "undecided"
+
+    @pytest.mark.parametrize(("told", "outcome"), [("", "undecided"), ("batch-scheduler", "failed")])
+    def test_its_controller_that_was_found_is_told_of(self, told: str, outcome: str) -> None:
+        ctx = Scripted(options={"coscheduling-scheduler": told})
+        ctx.has(kinds.DEPLOYMENT, deployment("scheduler-plugins-controller", 1))
+        looked = asyncio.run(gang_coscheduling.Coscheduling().ready(ctx, ROOM))  # type: ignore[arg-type]
+        assert isinstance(looked, Aside)
+        scheduler = told or "scheduler-plugins-scheduler"
+        there = "though it is there (ours/scheduler-plugins-controller: 1 ready)"
+        assert looked.reason.startswith(f"no scheduler {scheduler} took a pod up in 30 s, {there}")
+        assert looked.outcome == outcome
+        assert ("--coscheduling-scheduler" in looked.reason) is not bool(told)
 
     @pytest.mark.parametrize(
         ("phase", "least", "outcome"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tests.support.scripted import Scripted
 
-from aiconform.checks._kit import gateway
-from aiconform.engine import StopProbe, kinds
+from aiconform.checks._kit import gateway, gateway_status
+from aiconform.checks._kit.gateway_status import Gateway
+from aiconform.engine import Handle, StopProbe, kinds
 
 Obj = dict[str, Any]
 
@@ -128,3 +129,37 @@ def test_who_takes_long_to_program_a_gateway_is_given_time_for_routes(took_s: fl
     ctx = Slow()
     ctx.on_create = programmed
     assert make(ctx).settle_s == settle_s
+
+
+@pytest.mark.parametrize(
+    ("address", "settle_s"),
+    [
+        ({"value": "ip-1"}, 60),
+        ({"value": "ip-1", "type": "IPAddress"}, 60),
+        ({"value": "name-1.elb.example.com", "type": "Hostname"}, 300),
+    ],
+)
+def test_a_load_balancer_with_a_name_is_given_time_for_the_name_to_be_known(address: Obj, settle_s: int) -> None:
+    ctx = Scripted()
+
+    def answer(made: Obj) -> None:
+        programmed(made)
+        made["status"]["addresses"] = [address]
+
+    ctx.on_create = answer
+    assert make(ctx).settle_s == settle_s
+
+
+@pytest.mark.parametrize("until", [None, gateway_status.unresolved])
+def test_who_is_given_time_is_given_it_for_the_status_of_routes_too(until: Any) -> None:
+    class Patient(Scripted):
+        limits: ClassVar[list[float]] = []
+
+        async def until(self, *_: Any, within_s: float, **__: Any) -> list[Obj]:
+            self.limits.append(within_s)
+            return []
+
+    ctx = Patient()
+    front = Gateway(Handle(kinds.GATEWAY, "ours", "front", "uid"), CLASS.controller, "192.0.2.7", 80, 120)
+    asyncio.run(gateway.route(ctx, "route", front, gateway.Rule({"champion": 1}), until=until))  # type: ignore[arg-type]
+    assert ctx.limits.pop() == 120

@@ -196,6 +196,11 @@ def test_ready_pods_of_the_operator() -> None:
     assert ready([good]).outcome == "met"
     assert ready([]).outcome == "waiting", "scaled to nothing"
     assert ready([good, bad]).outcome == "waiting"
+    for phase in ("Failed", "Succeeded"):
+        over = member("head", "c", ready="False")
+        over["status"]["phase"] = phase
+        assert ready([good, over]).observed == "1 of 1 pods of deployment o are ready", "its replacement is beside it"
+        assert ready([over]).outcome == "waiting"
 
 
 def test_a_job_that_is_dealt_with_but_not_held_will_never_be() -> None:
@@ -207,6 +212,27 @@ def test_a_job_that_is_dealt_with_but_not_held_will_never_be() -> None:
     assert suspended([job("Suspended", "rogue.example.com/keep")]).outcome == "wrong"
     assert suspended([job("Initializing", operator_kuberay.FINALIZER)]).outcome == "waiting"
     assert suspended([job("")]).outcome == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        (("ray.io/v1",), "KubeRay runs without its webhook"),
+        (
+            ("ray.io/v1", "kueue.x-k8s.io/v1beta2", "jobset.x-k8s.io/v1alpha2"),
+            "KubeRay runs without its webhook; found too: JobSet, Kueue, tried by --operator jobset or kueue",
+        ),
+    ],
+)
+def test_an_operator_without_its_webhook_is_undecided_and_others_that_are_there_are_named(
+    groups: tuple[str, ...], words: str
+) -> None:
+    ctx = Scripted(*groups)
+    ctx.memo["pods"] = [{"metadata": {"namespace": "ours"}, "spec": {"containers": [{"name": "operator"}]}}]
+    with pytest.raises(StopProbe):
+        asyncio.run(robust_controller.wrong_refused.function(cast("Context", ctx)))
+    outcome, text = ctx.told[-1]
+    assert (outcome, text.endswith(words)) == ("undecided", True), text
 
 
 HOOK = {

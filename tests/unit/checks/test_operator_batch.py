@@ -86,6 +86,12 @@ def test_each_member_must_have_computed_its_part(logs: tuple[str, str], outcome:
     assert line == ("denied by v.example.com; computed by 2 members" if outcome == "passed" else "")
 
 
+def test_a_member_that_its_node_ended_is_not_one_too_many() -> None:
+    evicted = member("c", phase="Failed")
+    evicted["status"]["reason"] = "Evicted"
+    assert operator_batch.whole(frozenset())([member("a"), member("b"), evicted]).outcome == "blocked"
+
+
 def test_what_each_says_of_its_job() -> None:
     def vcjob(phase: str, running: int) -> list[Obj]:
         return [{"status": {"state": {"phase": phase}, "running": running}}]

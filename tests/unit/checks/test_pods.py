@@ -11,13 +11,15 @@ from aiconform.checks._kit import pods
 Obj = dict[str, Any]
 
 
-def pod(name: str = "p", *, node: str = "", phase: str = "Pending", waiting: str = "", refusal: str = "") -> Obj:
-    status: Obj = {"phase": phase}
+def pod(
+    name: str = "p", *, node: str = "", phase: str = "Pending", waiting: str = "", refusal: str = "", reason: str = ""
+) -> Obj:
+    status: Obj = {"phase": phase, **({"reason": reason} if reason else {})}
     if waiting:
         status["containerStatuses"] = [{"state": {"waiting": {"reason": waiting, "message": "why"}}}]
     if refusal:
-        reason = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": refusal}
-        status["conditions"] = [reason]
+        said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": refusal}
+        status["conditions"] = [said]
     return {"metadata": {"name": name}, "spec": {"nodeName": node} if node else {}, "status": status}
 
 
@@ -37,8 +39,16 @@ REFUSED = pod("refused", node="a", waiting="CreateContainerError")
         (REFUSED, "waiting", "CreateContainerError: why"),
         (pod(node="a", waiting="RunContainerError"), "waiting", "RunContainerError: why"),
         (pod(node="a", phase="Failed"), "wrong", "p failed"),
+        (pod(node="a", phase="Failed", reason="Evicted"), "blocked", "p failed: Evicted"),
+        (pod(node="a", phase="Failed", reason="Terminated"), "blocked", "p failed: Terminated"),
+        (pod(node="a", phase="Failed", reason="NodeShutdown"), "blocked", "p failed: NodeShutdown"),
+        (pod(node="a", phase="Failed", reason="Preempting"), "blocked", "p failed: Preempting"),
+        (pod(node="a", phase="Failed", reason="OutOfpods"), "blocked", "p failed: OutOfpods"),
+        (pod(node="a", phase="Failed", reason="UnexpectedAdmissionError"), "wrong", "p failed"),
+        (pod(node="a", phase="Failed", reason="DeadlineExceeded"), "wrong", "p failed"),
         (pod(refusal="0/3 nodes: 3 Insufficient nvidia.com/gpu."), "blocked", "does not fit"),
         (pod(refusal="0/3 nodes: 3 cannot allocate all claims."), "blocked", "does not fit"),
+        (pod(refusal="0/3 nodes: 3 Too many pods."), "blocked", "does not fit"),
         (pod(refusal="0/3 nodes: 3 node(s) had untolerated taint."), "waiting", "untolerated"),
         (pod(), "waiting", "p is Pending"),
     ],
@@ -51,6 +61,8 @@ def test_one_pod(found: Obj, outcome: str, words: str) -> None:
 def test_of_several_the_one_that_says_most_is_told_of() -> None:
     failed = pod("failed", node="a", phase="Failed")
     assert pods.running([RUNS, CREATING, REFUSED, failed]).outcome == "wrong"
+    evicted = pod("evicted", node="a", phase="Failed", reason="Evicted")
+    assert pods.running([evicted, failed]).outcome == "wrong", "one that failed is not hidden by one that was evicted"
     # a refusal that was seen is not hidden by another pod's slow image
     assert pods.running([CREATING, REFUSED, RUNS]).observed == "refused: CreateContainerError: why"
     assert pods.running([pod("waits"), CREATING, RUNS]).outcome == "blocked"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.support import hardware
 from tests.support.asking import CHECKS, asked, broad, unasked, unsaid
 
 from aiconform import catalog
@@ -110,6 +111,29 @@ def test_only_the_system_that_is_tried_needs_rights(
     assert {
         right.group for right in chosen(CHECKS[name].rights, facts(*groups, **told))
     } - everywhere == groups_of_rights
+
+
+@pytest.mark.parametrize(
+    ("name", "claims"),
+    [
+        ("gpu_sharing", False),
+        ("virtualized_accelerator", False),
+        ("pod_autoscaling", False),
+        ("driver_runtime_management", True),
+        ("secure_accelerator_access", True),
+    ],
+)
+def test_who_asks_by_extended_resource_alone_needs_no_right_on_claims_wherever_devices_are_claimable(
+    name: str, *, claims: bool
+) -> None:
+    claimable = hardware.facts(
+        hardware.node("a"),
+        classes=[hardware.device_class("gpu.nvidia.com")],
+        slices=[hardware.resource_slice("gpu.nvidia.com", hardware.device("gpu-0", type={"string": "gpu"}))],
+    )
+    assert claimable.claimable
+    needed = {right.group for right in chosen(CHECKS[name].rights, claimable)}
+    assert ("resource.k8s.io" in needed) is claims
 
 
 @pytest.mark.parametrize(

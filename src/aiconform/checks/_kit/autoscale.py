@@ -104,6 +104,8 @@ async def running(ctx: Context, workload: Workload, site: Site, number: int) -> 
     """Wait until exactly so many pods are ready there, each with one accelerator; returns their names."""
 
     def ready(objects: list[Obj]) -> State:
+        if not objects:
+            return workloads.NO_POD
         there = [found for found in objects if not found["metadata"].get("deletionTimestamp")]
         good = [found for found in there if is_ready(found) and _granted(found, site) == 1]
         names = ", ".join(found["metadata"]["name"] for found in good)
@@ -116,7 +118,8 @@ async def running(ctx: Context, workload: Workload, site: Site, number: int) -> 
 
     expected = f"{number} pod(s) run on {site.words}, each with one {site.resource}"
     target = workloads.pods_of(ctx, workload)
-    found = await ctx.until(target, ready, expected=expected, within_s=120)
+    why = workloads.why_no_pods(ctx, workload)
+    found = await ctx.until(target, ready, expected=expected, within_s=120, explain=why)
     return [pod["metadata"]["name"] for pod in found if not pod["metadata"].get("deletionTimestamp")]
 
 

@@ -135,9 +135,8 @@ async def _second(ctx: Context, made: Scaled) -> str:
         names = ", ".join(found["metadata"]["name"] for found in objects)
         return State("met" if len(objects) == MAXIMUM else "waiting", f"{len(objects)} pods: {names}")
 
-    found = await ctx.until(
-        workloads.pods_of(ctx, made.workload), two, expected=f"the workload has {MAXIMUM} pods", within_s=60
-    )
+    where, why = workloads.pods_of(ctx, made.workload), workloads.why_no_pods(ctx, made.workload)
+    found = await ctx.until(where, two, expected=f"the workload has {MAXIMUM} pods", within_s=60, explain=why)
     names = [str(pod["metadata"]["name"]) for pod in found]
     return next(name for name in names if name != ctx.memo["burning"])
 

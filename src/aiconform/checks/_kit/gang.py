@@ -98,13 +98,20 @@ class Deployed:
     """
 
     words: str
-    told: str
-    absent: tuple[str, ...]
+    told: str = ""
+    absent: tuple[str, ...] = ()
 
     @property
     def aside(self) -> Aside | None:
         """Why the system is not tried; None if it runs, or was installed in another way and must show it itself."""
         return Aside(self.words, f"not ready: {', '.join(self.absent)}") if self.absent else None
+
+    def silent(self, reason: str) -> Aside:
+        """Why it is not tried, which gave no sign of itself; undecided where nothing shows that it is meant to run."""
+        if self.told:
+            return Aside(self.words, f"{reason}, though it is there ({self.told})")
+        # kinds outlive what served them, and stand beside a system that we do not know
+        return Aside(self.words, f"nothing but its kinds was found: {reason}", "undecided")
 
 
 async def deployed(ctx: Context, title: str, selector: str) -> Deployed:
@@ -119,9 +126,9 @@ async def deployed(ctx: Context, title: str, selector: str) -> Deployed:
 
 
 async def takes_pods(
-    ctx: Context, room: Room, words: str, scheduler: str, labels: Mapping[str, str] | None = None
+    ctx: Context, room: Room, system: Deployed, scheduler: str, labels: Mapping[str, str] | None = None
 ) -> Aside | None:
-    """Whether a scheduler speaks on a pod that names it: how one shows itself of which no Deployment is known."""
+    """Whether a system's scheduler speaks on a pod that names it: how one shows itself that has no Deployment known."""
     manifest = filler(ctx, room)
     manifest["spec"]["schedulerName"] = scheduler
     manifest["metadata"]["labels"].update(labels or {})
@@ -137,8 +144,7 @@ async def takes_pods(
     await leave(ctx, room, [pod])
     if state.outcome == "met":
         return None
-    reason = f"no Deployment carries its labels, and no scheduler {scheduler} took a pod up in {ALIVE_S} s"
-    return not_known(words, state) or Aside(words, reason)
+    return not_known(system.words, state) or system.silent(f"no scheduler {scheduler} took a pod up in {ALIVE_S} s")
 
 
 def not_known(words: str, state: State) -> Aside | None:
@@ -196,6 +202,8 @@ def together(group: Group) -> Condition:
             text = f"{len(objects)} of {group.members} pods were made"
             return State("wrong", text) if len(objects) > group.members else State("waiting", text)
         state = pods.running(objects)
+        if any(map(pods.taken, objects)):
+            return state
         if state.outcome == "blocked" and any(found["spec"].get("nodeName") for found in objects):
             return State("waiting", f"started in part: {state.observed}")
         return _at_once(objects, state.observed) if state.outcome == "met" else state

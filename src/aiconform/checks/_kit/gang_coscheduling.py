@@ -18,6 +18,7 @@ SCHEDULER = "scheduler-plugins-scheduler"
 PERMIT_S = 10
 """How long members that have a place wait for the others before they give it back."""
 
+_OPTION = "coscheduling-scheduler"
 _LABEL = "scheduling.x-k8s.io/pod-group"
 _CONTROLLER = "app=scheduler-plugins-controller"
 _SAYINGS = ("optimistic rejection in PostFilter", "gets rejected due to Pod", "cannot find enough sibling pods")
@@ -43,8 +44,14 @@ class Coscheduling:
     async def ready(self, ctx: Context, room: Room) -> Coscheduling | Aside:
         """Its controller, and the scheduler that has the plugin, which goes by any name."""
         found = await gang.deployed(ctx, TITLE, _CONTROLLER)
-        scheduler = ctx.option("coscheduling-scheduler") or SCHEDULER
-        aside = found.aside or await gang.takes_pods(ctx, room, found.words, scheduler)
+        if found.aside:
+            return found.aside
+        told = ctx.option(_OPTION)
+        scheduler = told or SCHEDULER
+        aside = await gang.takes_pods(ctx, room, found, scheduler)
+        if aside and not told:
+            hint = f"if its scheduler has another name, tell it by --{_OPTION}"
+            return replace(aside, reason=f"{aside.reason}; {hint}", outcome="undecided")
         return aside or replace(self, words=found.words, scheduler=scheduler)
 
     async def group(self, ctx: Context, room: Room, members: int) -> Group:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from aiconform.checks._kit import gang, gang_room
-from aiconform.checks._kit.gang import Aside, Group
+from aiconform.checks._kit.gang import Aside, Deployed, Group
 from aiconform.checks._kit.gang_room import GROUP_LABEL, Room
 from aiconform.engine import Context, Facts, Handle, State, Target, kinds
 from aiconform.engine.kinds import Kind
@@ -46,7 +46,7 @@ class Kai:
         resources = dict.fromkeys(("cpu", "memory", "gpu"), _UNLIMITED)
         await ctx.create(_made(kinds.KAI_QUEUE, parent, {"resources": resources}))
         await ctx.create(_made(kinds.KAI_QUEUE, queue, {"parentQueue": parent, "resources": resources}))
-        aside = await gang.takes_pods(ctx, room, TITLE, SCHEDULER, {_QUEUE_LABEL: queue})
+        aside = await gang.takes_pods(ctx, room, Deployed(TITLE), SCHEDULER, {_QUEUE_LABEL: queue})
         return aside or replace(self, queue=queue)
 
     async def group(self, ctx: Context, room: Room, members: int) -> Group:

@@ -57,7 +57,7 @@ class Kueue:
         state, _ = await ctx.seen(queue, _active, expected=f"{words} takes up our queue", within_s=gang.ALIVE_S)
         if state.outcome != "met":
             reason = f"our queue is not taken up in {gang.ALIVE_S} s: {state.observed}"
-            return gang.not_known(words, state) or Aside(words, reason)
+            return gang.not_known(words, state) or found.silent(reason)
         return replace(self, words=words, queue=name)
 
     async def _queue(self, ctx: Context, room: Room, name: str) -> Handle:

@@ -39,7 +39,7 @@ class Volcano:
     async def ready(self, ctx: Context, room: Room) -> Volcano | Aside:
         """Its scheduler, its controllers and its webhooks."""
         found = await gang.deployed(ctx, TITLE, _DEPLOYMENTS)
-        aside = found.aside if found.told else await gang.takes_pods(ctx, room, found.words, SCHEDULER)
+        aside = found.aside if found.told else await gang.takes_pods(ctx, room, found, SCHEDULER)
         return aside or replace(self, words=found.words)
 
     async def group(self, ctx: Context, room: Room, members: int) -> Group:

@@ -102,14 +102,23 @@ async def create(ctx: Context, hint: str, of: Class) -> Gateway:
             break
         await ctx.delete(handle)
     took_s = ctx.now - begun
-    settle_s = min(max(SETTLE_S[0], math.ceil(SLOWNESS * took_s)), SETTLE_S[1])
     if ctx.option("gateway-address") == "in-cluster":
         address = await _in_cluster(ctx, handle, seen, state)
-        return Gateway(handle, of.controller, address, port, settle_s)
+        return Gateway(handle, of.controller, address, port, _settle_s("IPAddress", took_s))
     if state.outcome == "blocked" and seen and only_address_lacks(seen[0]):
         raise await _without_address(ctx, handle, expected, state.observed)
     ctx.conclude(state, expected=expected, took_s=took_s, within_s=PROGRAMMED_S)
-    return Gateway(handle, of.controller, str(seen[0]["status"]["addresses"][0]["value"]), port, settle_s)
+    address = seen[0]["status"]["addresses"][0]
+    settle_s = _settle_s(str(address.get("type") or "IPAddress"), took_s)
+    return Gateway(handle, of.controller, str(address["value"]), port, settle_s)
+
+
+def _settle_s(kind: str, took_s: float) -> int:
+    """How long a change of routes may take on a Gateway with an address of this type, programmed in so many seconds."""
+    if kind != "IPAddress":
+        # a load balancer's name is told at once, and takes minutes until it is known everywhere and its targets answer
+        return SETTLE_S[1]
+    return min(max(SETTLE_S[0], math.ceil(SLOWNESS * took_s)), SETTLE_S[1])
 
 
 def _manifest(name: str, of: Class, port: int) -> Obj:
@@ -188,14 +197,15 @@ async def route(
     if until is None:
         await settled(ctx, handle, gateway)
     else:
-        await ctx.until(handle, until(gateway), expected=f"{handle} is not resolved: BackendNotFound", within_s=60)
+        expected = f"{handle} is not resolved: BackendNotFound"
+        await ctx.until(handle, until(gateway), expected=expected, within_s=gateway.settle_s)
     return handle, host
 
 
 async def settled(ctx: Context, handle: Handle, gateway: Gateway) -> None:
     """Wait until a route is accepted and resolved as it is now."""
     expected = f"{handle} is accepted and its backends resolved, at its current generation"
-    await ctx.until(handle, resolved(gateway), expected=expected, within_s=60)
+    await ctx.until(handle, resolved(gateway), expected=expected, within_s=gateway.settle_s)
 
 
 async def change(ctx: Context, handle: Handle, gateway: Gateway, *rules: Rule) -> None:

@@ -81,16 +81,21 @@ async def _running(ctx: Context, workload: Workload, *, other_than: str = "") ->
     """Its one pod, once it is ready."""
 
     def one_ready(objects: list[Obj]) -> State:
+        if not objects:
+            return workloads.NO_POD
+        if any(map(pods.taken, objects)):
+            return pods.running(objects)
         names = ", ".join(found["metadata"]["name"] for found in objects)
         if len(objects) != 1 or objects[0]["metadata"]["uid"] == other_than:
-            return State("waiting", f"pods: {names or 'none'}")
+            return State("waiting", f"pods: {names}")
         if not _ready(objects[0]):
             state = pods.running(objects)
             return State("waiting", f"{names} is not ready") if state.outcome == "met" else state
         return State("met", f"{names} is ready on {objects[0]['spec'].get('nodeName')}")
 
     expected = "one pod, another than before, is ready" if other_than else "its pod is ready"
-    found = await ctx.until(workloads.pods_of(ctx, workload), one_ready, expected=expected, within_s=150)
+    where, why = workloads.pods_of(ctx, workload), workloads.why_no_pods(ctx, workload)
+    found = await ctx.until(where, one_ready, expected=expected, within_s=150, explain=why)
     return Service(workload, found[0]["metadata"]["name"], found[0]["metadata"]["uid"])
 
 

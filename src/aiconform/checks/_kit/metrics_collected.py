@@ -56,8 +56,26 @@ def _units(door: Door) -> dict[str, Metric]:
 
 
 @dataclass
+class Served:
+    """A value that a page served first, and what became of it.
+
+    Attributes:
+        moved: whether the page has served another since, which a Prometheus that looks now and then may have missed.
+        met: whether Prometheus was seen to have it, collected since the probe began.
+    """
+
+    first: float | None
+    moved: bool = False
+    met: bool = False
+
+
+@dataclass
 class Comparison:
-    """Samples of the query that follow a page; kept for what is stated afterwards."""
+    """Samples of the query that follow a page; kept for what is stated afterwards.
+
+    The devices of others work, and each exporter is read at another moment: no single look shows all values at rest.
+    So each series must be met once, in whichever look.
+    """
 
     ctx: Context
     monitoring: Monitoring
@@ -65,26 +83,32 @@ class Comparison:
     began: float
     samples: Sequence[Sample] = ()
     devices: Mapping[str, Device] = field(default_factory=dict)
+    served: dict[tuple[str, str], Served] = field(default_factory=dict)
 
     async def look(self) -> State:
-        """A sample for a wait: every value of every page is in Prometheus."""
+        """A sample for a wait: every value of every page was in Prometheus, in this look or in an earlier one.
+
+        Values that are not met are blocked, not wrong, where Prometheus has others and each of them moved meanwhile.
+        """
         pages = [(door, await metrics_exporters.read(self.ctx, door)) for door in self.doors]
         self.samples = await prometheus.query(self.ctx, self.monitoring, _everything(self.doors))
         self.devices = {name: device for _, page in pages for name, device in page.devices.items()}
         for door, page in pages:
             if len(page.devices) != door.node.physical:
                 return State("waiting", f"{door.pod} tells of {len(page.devices)} device(s)")
-        if old := await self._old():
-            return State("waiting", f"no new values of {', '.join(old)} since the probe began")
-        differing = [
-            difference
+        old = await self._old()
+        found = [
+            self._compared(door, device, metric, old=device.identity in old)
             for door, page in pages
             for device in page.devices.values()
             for metric in _units(door).values()
-            if (difference := self._difference(door, device, metric))
         ]
-        if differing:
-            return State("waiting", f"{len(differing)} series differ: {'; '.join(differing[:3])}")
+        if old:
+            return State("waiting", f"no new values of {', '.join(old)} since the probe began")
+        if differing := [difference for difference, _ in found if difference]:
+            moving = all(moved for difference, moved in found if difference)
+            observed = f"{len(differing)} series differ: {'; '.join(differing[:3])}"
+            return State("blocked" if moving else "waiting", observed)
         return State("met", f"{len(self.samples)} series of {len(self.devices)} devices, with the values served")
 
     def targets(self) -> frozenset[tuple[str, str]]:
@@ -101,15 +125,19 @@ class Comparison:
         longest = self.ctx.now - self.began
         return sorted(name for name in self.devices if name in age and age[name] > longest)
 
-    def _difference(self, door: Door, device: Device, metric: Metric) -> str:
-        name = metric.name
+    def _compared(self, door: Door, device: Device, metric: Metric, *, old: bool) -> tuple[str, bool]:
+        """How a series that was not met so far differs, or empty; and whether it is there, of a value that moves."""
+        name, now = metric.name, device.values.get(metric.name)
         mine = [one for one in self.samples if one.labels.get(door.exporter.identity) == device.identity]
         values = [one.value for one in mine if one.labels.get("__name__") == name]
-        served = device.values.get(name)
-        if served is not None and any(abs(value - served) <= metric.close for value in values):
-            return ""
+        seen = self.served.setdefault((device.identity, name), Served(now))
+        if now is not None:
+            seen.moved |= seen.first is not None and abs(now - seen.first) > metric.close
+            seen.met |= not old and any(abs(value - now) <= metric.close for value in values)
+        if seen.met:
+            return "", seen.moved
         has = ", ".join(f"{value:g}" for value in values) or "nothing"
-        return f"{name} of {device.identity}: served {served}, Prometheus has {has}"
+        return f"{name} of {device.identity}: served {now}, Prometheus has {has}", bool(values) and seen.moved
 
 
 async def collected(ctx: Context, monitoring: Monitoring, doors: Sequence[Door]) -> None:

@@ -89,6 +89,12 @@ def chosen(ctx: Context, known: Sequence[Operator]) -> Operator:
     return _found(ctx.facts, known)[0]
 
 
+def others(ctx: Context, known: Sequence[Operator]) -> list[Operator]:
+    """The operators that are there beside the one that is tried, and could be asked for instead."""
+    there = [one for one in known if one.kind.api_version in ctx.facts.groups]
+    return [one for one in there if one.name != chosen(ctx, known).name]
+
+
 def _option(operator: Operator) -> str:
     return operator.name.lower().replace(" ", "-")
 
@@ -138,7 +144,7 @@ async def _served(ctx: Context, operator: Operator) -> None:
 
 def _ready(name: str) -> Condition:
     def ready(objects: list[Obj]) -> State:
-        alive = [pod for pod in objects if not pod["metadata"].get("deletionTimestamp")]
+        alive = [pod for pod in objects if not _is_over(pod)]
         good = [pod["metadata"]["name"] for pod in alive if is_ready(pod)]
         observed = f"{len(good)} of {len(alive)} pods of deployment {name} are ready"
         images = {c["image"] for pod in alive for c in pod["spec"]["containers"]}
@@ -148,6 +154,12 @@ def _ready(name: str) -> Condition:
     return ready
 
 
+def _is_over(pod: Obj) -> bool:
+    """Whether a pod goes or has ended: evicted ones stay beside those that took their places."""
+    ended = pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+    return ended or bool(pod["metadata"].get("deletionTimestamp"))
+
+
 def is_ready(pod: Obj) -> bool:
     """Whether a pod is Ready and stays."""
     conditions = pod.get("status", {}).get("conditions") or ()
@@ -155,15 +167,22 @@ def is_ready(pod: Obj) -> bool:
     return ready and not pod["metadata"].get("deletionTimestamp")
 
 
-async def refuses(ctx: Context, operator: Operator) -> None:
-    """Of two objects that differ by one mistake, one is accepted and the other denied by the operator's own webhook."""
+async def refuses(ctx: Context, operator: Operator, beside: Sequence[Operator] = ()) -> None:
+    """Of two objects that differ by one mistake, one is accepted and the other denied by the operator's own webhook.
+
+    Args:
+        ctx: the probe's context.
+        operator: that is tried.
+        beside: operators that could be tried instead, to be named where this one serves no webhook.
+    """
     expected = (
         f"a validating webhook that {operator.name}'s own pods answer is called for every new {operator.kind.kind}"
     )
     hooks = await own_hooks(ctx, operator.kind, ctx.memo["pods"])
     why_none = operator.no_webhook(ctx.memo["pods"][0])
     if not hooks and why_none:
-        raise ctx.undecided(expected, f"none is configured; {why_none}", f"{operator.name} runs without its webhook")
+        cause = f"{operator.name} runs without its webhook{_instead(beside)}"
+        raise ctx.undecided(expected, f"none is configured; {why_none}", cause)
     ctx.expect(
         expected, _listed(hooks), ok=bool(hooks), cause="" if hooks else "its pods serve one, but it is not asked"
     )
@@ -179,6 +198,13 @@ async def refuses(ctx: Context, operator: Operator) -> None:
     right = denial.by == "own" and operator.mistake in denial.message
     cause = "" if right else f"refused by {denial.who}, not by {operator.name}'s webhook for that mistake"
     ctx.expect(expected, denial.message, ok=right, cause=cause, figures={"webhook": denial.who})
+
+
+def _instead(beside: Sequence[Operator]) -> str:
+    if not beside:
+        return ""
+    names, options = ", ".join(one.name for one in beside), " or ".join(map(_option, beside))
+    return f"; found too: {names}, tried by --operator {options}"
 
 
 async def make(ctx: Context, operator: str, manifest: Obj) -> Handle:

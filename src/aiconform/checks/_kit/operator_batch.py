@@ -127,7 +127,7 @@ def whole(without: frozenset[str]) -> Condition:
         ours = [pod for pod in alive if pod["metadata"]["uid"] not in without]
         left = len(objects) - len(ours)
         text = f"{len(ours)} of {MEMBERS} members are there" + (f", {left} of before still going" if left else "")
-        if len(ours) > MEMBERS:
+        if sum(not pods.taken(pod) for pod in ours) > MEMBERS:
             return State("wrong", text)
         state = pods.running(ours) if ours else State("waiting", text)
         if state.outcome != "met":

@@ -22,7 +22,9 @@ RESTRICTED: Obj = {
 }
 """Security context of a pod that meets the restricted Pod Security Standard."""
 
-_NO_ROOM = ("Insufficient", "cannot allocate all claims")
+_NO_ROOM = ("Insufficient", "Too many pods", "cannot allocate all claims")
+_TAKEN = frozenset({"Evicted", "NodeShutdown", "Terminated", "Preempting", "OutOfcpu", "OutOfmemory", "OutOfpods"})
+"""Reasons of a kubelet that ends pods or takes none for its own sake: it is short of something, or shuts down."""
 _IMAGE_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _START_TROUBLE = frozenset({"CreateContainerError", "CreateContainerConfigError", "RunContainerError"})
 
@@ -152,9 +154,10 @@ def _state(found: Obj) -> tuple[int, State]:
 
 
 def _trouble(name: str, status: Obj) -> tuple[int, State] | None:
-    """What a kubelet says of a pod that it refuses, or of a container that it cannot start."""
+    """What a kubelet says of a pod that it ends or refuses, or of a container that it cannot start."""
     if status.get("phase") == "Failed":
-        return _FAILED, State("wrong", f"{name} failed: {status.get('reason', '')} {status.get('message', '')}".strip())
+        why = f"{name} failed: {status.get('reason', '')} {status.get('message', '')}".strip()
+        return (_BLOCKED, State("blocked", why)) if _is_taken(status) else (_FAILED, State("wrong", why))
     for container in status.get("containerStatuses") or []:
         waiting = (container.get("state") or {}).get("waiting") or {}
         why = f"{name}: {waiting.get('reason')}: {waiting.get('message', '')}"
@@ -163,6 +166,15 @@ def _trouble(name: str, status: Obj) -> tuple[int, State] | None:
         if waiting.get("reason") in _START_TROUBLE:
             return _REFUSED, State("waiting", why)
     return None
+
+
+def taken(found: Obj) -> bool:
+    """Whether a node ended or refused a pod for its own sake, which says nothing about the requirement."""
+    return _is_taken(found.get("status", {}))
+
+
+def _is_taken(status: Obj) -> bool:
+    return status.get("phase") == "Failed" and status.get("reason") in _TAKEN
 
 
 def started(objects: list[Obj]) -> State:

@@ -9,6 +9,7 @@ from aiconform.checks._kit import devices, pods
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Report
 from aiconform.engine import AcceleratorNode, Context
+from aiconform.engine.guards import QUOTA
 
 WITHIN_S = 120
 WINDOW_S = 20
@@ -24,9 +25,17 @@ class Holders:
 
 
 async def fill(ctx: Context, node: AcceleratorNode, number: int) -> Holders:
-    """Create ``number`` pods with one share each, wait until all run at the same time, and read their reports."""
+    """Create ``number`` pods with one share each, wait until all run at the same time, and read their reports.
+
+    Raises:
+        StopProbe: there are more shares than pods of ours may be (undecided), or a pod does not run.
+    """
     by_hand = f"{number} pods that each hold a share, the device's identity and a healthy answer in each of them"
     devices.must_know(ctx, node.kind, "uuid_command", "health_command", by_hand=by_hand)
+    most = int(QUOTA["pods"]) - 1  # one more is made afterwards
+    if number > most:
+        cause = f"a run makes at most {most + 1} pods in a namespace; show by hand: {by_hand}"
+        raise ctx.undecided(f"at most {most} shares on {node.node}", f"{number} {node.resource}", cause)
     look = devices.every_answer(node.kind)
     made = [await devices.holding_pod(ctx, f"share-{n}", node, *look) for n in range(1, number + 1)]
     handles = [probing.handle for probing in made]

@@ -102,7 +102,8 @@ async def scene(ctx: Context, front: Gateway) -> Scene:
     """
     made = [await workloads.serve(ctx, hint) for hint in ("champion", "challenger")]
     for found in made:
-        await ctx.until(workloads.pods_of(ctx, found), ready, expected=f"backend {found.app} is ready", within_s=120)
+        expected, why = f"backend {found.app} is ready", workloads.why_no_pods(ctx, found)
+        await ctx.until(workloads.pods_of(ctx, found), ready, expected=expected, within_s=120, explain=why)
     champion, challenger = (found.app for found in made)
     route, host = await gateway.route(ctx, "route", front, Rule({champion: 1}))
     return Scene(front, champion, challenger, route, host)
@@ -111,7 +112,7 @@ async def scene(ctx: Context, front: Gateway) -> Scene:
 def ready(objects: list[gateway.Obj]) -> State:
     """A condition: there are pods, and each of them is ready."""
     if not objects:
-        return State("waiting", "no pod yet")
+        return workloads.NO_POD
     state = pods.running(objects)
     if state.outcome != "met":
         return state

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.script import parse
-from aiconform.engine import Condition, Context, Handle, State, Target, kinds
+from aiconform.engine import Condition, Context, Explain, Handle, State, Target, UndecidableError, kinds
 from aiconform.engine.guards import NETWORK_LABEL, NETWORK_NEEDED
 
 Obj = dict[str, Any]
@@ -176,6 +176,36 @@ def available(replicas: int) -> Condition:
 def pods_of(ctx: Context, workload: Workload) -> Target:
     """The pods of a workload."""
     return Target(kinds.POD, ctx.namespace, {APP_LABEL: workload.app})
+
+
+NO_POD = State("blocked", "no pod yet")
+"""A Deployment's controller has made nothing: what was to be looked at is not there."""
+
+
+def why_no_pods(ctx: Context, workload: Workload) -> Explain:
+    """Looks further where a workload lacks pods: what keeps its controller from making them (a quota, a policy, a
+    security context constraint) says nothing about the requirement, and is told of in the controller's words.
+    """
+
+    async def look(state: State) -> State:
+        if state.outcome == "wrong":
+            return state
+        try:
+            found = await ctx.list(kinds.DEPLOYMENT, ctx.namespace, labels={APP_LABEL: workload.app})
+        except UndecidableError:
+            return state
+        refusals = [said for one in found if (said := _refusal(one))]
+        return State("blocked", f"{state.observed}; {refusals[0]}") if refusals else state
+
+    return look
+
+
+def _refusal(deployment: Obj) -> str:
+    """What keeps a Deployment's controller from making pods; empty if nothing does."""
+    for said in (deployment.get("status") or {}).get("conditions") or ():
+        if (said.get("type"), said.get("status"), said.get("reason")) == ("ReplicaFailure", "True", "FailedCreate"):
+            return f"its pods cannot be made: {said.get('message', '')}"
+    return ""
 
 
 @dataclass(frozen=True)
