@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 import pytest
 from tests.support import snapshots
 from tests.support.bundles import make_bundle
+from tests.support.forgery import edit_document, reseal
 from tests.support.pki import kubeconfig
 
 from aiconform.cli import COMMANDS, cli, main
@@ -21,6 +23,7 @@ from aiconform.cli import exit as exits
 from aiconform.errors import BundleError, InternalError, LocalClusterError, UnreachableError, UsageError
 
 Streams = pytest.CaptureFixture[str]
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(autouse=True)
@@ -178,11 +181,45 @@ def test_whole_screen_of_verify(name: str, capsys: Streams, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["default", "vgpu"])
 def test_verify_of_a_recorded_run(name: str, capsys: Streams) -> None:
-    code, out, err = screen(capsys, "verify", str(Path(__file__).parents[1] / "golden" / f"{name}.tar.gz"))
+    code, out, err = screen(capsys, "verify", str(GOLDEN / f"{name}.tar.gz"))
     assert (code, err) == (0, ""), out
     assert "✓ every verdict derived again from the log" in out
     assert "SIMULATED" in out
     assert "HOLDS. It says: " in out
+
+
+def unpacked(name: str, tmp_path: Path) -> Path:
+    """The directory of a recorded run."""
+    with tarfile.open(GOLDEN / f"{name}.tar.gz") as archive:
+        archive.extractall(tmp_path / name, filter="data")
+    return tmp_path / name / "bundle"
+
+
+def test_verify_finds_a_plan_that_asks_less_than_its_release(capsys: Streams, tmp_path: Path) -> None:
+    bundle = unpacked("default", tmp_path)
+
+    def weaken(document: Any) -> None:
+        for check in document["checks"]:
+            check["level"] = "SHOULD"
+
+    for name in ("plan.json", "verdicts.json"):
+        edit_document(bundle, name, weaken)
+    reseal(bundle)
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert code == 1
+    assert "plan      ✗ it is not what its release asks" in out
+    assert "gang_scheduling: planned with level SHOULD, which is MUST in release 1.35" in out
+    assert "DOES NOT HOLD" in out
+
+
+def test_verify_tells_of_words_that_only_another_version_knows(capsys: Streams, tmp_path: Path) -> None:
+    bundle = unpacked("vgpu", tmp_path)
+    edit_document(bundle, "plan.json", lambda plan: plan["checks"][0].update(limits=[]))
+    reseal(bundle)
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert "plan      ! asks what its release asks, in words that only the aiconform 0.1.0 of then can tell:" in out
+    assert "virtualized_accelerator: limits not as this version plans them" in out
+    assert (code, "HOLDS. It says" in out) == (0, True)
 
 
 def test_verify_finds_a_page_that_was_edited(capsys: Streams, tmp_path: Path) -> None:

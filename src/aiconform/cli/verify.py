@@ -14,6 +14,7 @@ from aiconform.cli import exit as exits
 from aiconform.cli.text import visible
 
 if TYPE_CHECKING:
+    from aiconform.engine.rejudge import Rejudged
     from aiconform.evidence.reader import Bundle
 
 NOT_SHOWN = (
@@ -36,6 +37,8 @@ class Verification:
         broken: what is not as sealed, each with its file.
         differences: where the replay comes to something else than the sealed verdicts.
         other_code: whose code is another than in the run.
+        plan_differences: what the plan cannot have said, as its release and this version's own code have it otherwise.
+        plan_untold: what this version words otherwise, and only the version of then can tell.
         page: whether ``report.html`` beside the bundle is what the bundle gives; another version may render otherwise.
     """
 
@@ -49,6 +52,8 @@ class Verification:
     verdicts_derived_again: bool
     differences: tuple[str, ...]
     other_code: tuple[str, ...]
+    plan_differences: tuple[str, ...]
+    plan_untold: tuple[str, ...]
     tool: str
     page: Page
     simulated: bool
@@ -81,7 +86,8 @@ def examine(bundle: Bundle, path: Path) -> Verification:
 
     broken = tuple(f"{found.file}: {found.what}" for found in findings(bundle))
     # the verdicts of what is not intact are worth nothing, whatever a replay gives
-    outcome, differences, other = _replayed(bundle) if not broken else ("", (), ())
+    again = _replayed(bundle) if not broken else None
+    outcome = again.outcome if again else ""
     page = _page(bundle, path)
     result: Literal["holds", "does not hold", "judged by other code"] = "does not hold"
     if outcome == "other code" and page != "differs":
@@ -96,9 +102,11 @@ def examine(bundle: Bundle, path: Path) -> Verification:
         records=len(bundle.records),
         intact=not broken,
         broken=broken,
-        verdicts_derived_again=outcome == "same",
-        differences=differences,
-        other_code=other,
+        verdicts_derived_again=again is not None and not again.problems,
+        differences=again.problems if again else (),
+        other_code=again.other_code if again else (),
+        plan_differences=again.plan.refuted if again else (),
+        plan_untold=again.plan.untold if again else (),
         tool=bundle.plan.tool,
         page=page,
         simulated=bundle.verdicts.simulated,
@@ -107,15 +115,16 @@ def examine(bundle: Bundle, path: Path) -> Verification:
     )
 
 
-def _replayed(bundle: Bundle) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+def _replayed(bundle: Bundle) -> Rejudged:
     from aiconform.checks import all_checks
-    from aiconform.engine.rejudge import rejudge
+    from aiconform.engine import rejudge as module
+    from aiconform.engine.replanned import Replanned
 
     try:
-        again = rejudge(bundle, all_checks())
+        return module.rejudge(bundle, all_checks())
     except Exception as problem:  # noqa: BLE001 - a log that makes the replay stumble is no log of a run
-        return "differs", (f"the replay stumbles: {type(problem).__name__}: {problem}",), ()
-    return again.outcome, again.problems, again.other_code
+        stumbled = f"the replay stumbles: {type(problem).__name__}: {problem}"
+        return module.Rejudged("differs", (stumbled,), None, (), Replanned())
 
 
 def _page(bundle: Bundle, path: Path) -> Page:
@@ -141,6 +150,7 @@ def _lines(found: Verification) -> Iterator[str]:
     good = f"{found.records} records, every file and digest as sealed, nothing planned is missing"
     yield f"intact    {_mark(ok=found.intact)} {good if found.intact else 'no'}"
     yield from (f"            {problem}" for problem in found.broken)
+    yield from _plan_lines(found)
     yield from _verdict_lines(found)
     page = {
         "same": "✓ report.html is what the bundle gives",
@@ -159,6 +169,14 @@ def _lines(found: Verification) -> Iterator[str]:
     yield from (f"  - {text}" for text in found.not_shown)
     yield ""
     yield _SAID[found.result] + (f". It says: {found.conclusion}" if found.result == "holds" else "")
+
+
+def _plan_lines(found: Verification) -> Iterator[str]:
+    if found.plan_differences:
+        yield "plan      ✗ it is not what its release asks"
+    elif found.plan_untold:
+        yield f"plan      ! asks what its release asks, in words that only the aiconform {found.tool} of then can tell:"
+    yield from (f"            {problem}" for problem in (*found.plan_differences, *found.plan_untold))
 
 
 def _verdict_lines(found: Verification) -> Iterator[str]:

@@ -53,7 +53,7 @@ def plan(
         unusual=list(unusual),
         images=dict(sorted(images.items())),
         options=checked(options),
-        checks=[_planned(requirement, checks.get(requirement.id)) for requirement in wanted],
+        checks=[planned_check(requirement, checks.get(requirement.id)) for requirement in wanted],
     )
 
 
@@ -70,7 +70,8 @@ def check_digest(check: Check) -> str:
     return _digest([path, *_sources("aiconform.checks._kit")])
 
 
-def _planned(requirement: Requirement, check: Check | None) -> PlannedCheck:
+def planned_check(requirement: Requirement, check: Check | None) -> PlannedCheck:
+    """One requirement as planned; without a check it says why it is not run."""
     return PlannedCheck(
         requirement=requirement.id,
         title=requirement.title,
