@@ -66,8 +66,8 @@ class _Where:
 def run(ctx: click.Context, /, **given: object) -> None:
     """Run the checklist, or only the REQUIREMENTs named, against a cluster, and seal the evidence.
 
-    Exit codes: 0 every MUST passed or is justified n/a; 1 a MUST failed; 3 none failed, one undecided or not run; 4 the
-    cluster cannot be reached; 130 interrupted, after clean-up and sealing.
+    Exit codes: 0 every MUST passed or is justified n/a; 1 a MUST failed; 3 none failed, one undecided or not run, or
+    something was left on the cluster; 4 the cluster cannot be reached; 130 interrupted, after clean-up and sealing.
     """
     if given["on_local"] and (given["context"] or given["kubeconfig"]):
         raise click.UsageError("--local brings its own cluster: leave --context and --kubeconfig out")

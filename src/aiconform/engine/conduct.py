@@ -93,8 +93,9 @@ def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: boo
     """The verdicts document: a pure function of what a run came to."""
     pairs = [(check.level, check.outcome) for check in outcome.checks]
     facts = outcome.facts
-    code = judge.exit_code(pairs, left_behind=[] if keep else outcome.left)
-    sentence = judge.conclusion(pairs, asked_of=len(catalog.requirements(plan.release)))
+    left = [] if keep else outcome.left
+    code = judge.exit_code(pairs, left_behind=left)
+    sentence = judge.conclusion(pairs, asked_of=len(catalog.requirements(plan.release)), left_behind=left)
     if outcome.partial:
         code, sentence = judge.EXIT_INTERRUPTED, f"Interrupted. {sentence}"
     return Verdicts(
