@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.support.pki import kubeconfig
 from aiconform.cli import COMMANDS, cli, main
 from aiconform.cli import exit as exits
 from aiconform.errors import BundleError, InternalError, LocalClusterError, UnreachableError, UsageError
+from aiconform.report import page_digest
 
 Streams = pytest.CaptureFixture[str]
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -230,6 +233,45 @@ def test_verify_finds_a_page_that_was_edited(capsys: Streams, tmp_path: Path) ->
     code, out, _ = screen(capsys, "verify", str(bundle))
     assert code == 1
     assert "✗ report.html is not what the bundle gives" in out
+
+
+def test_a_page_of_another_bundle_says_nothing_against_this_one(capsys: Streams, tmp_path: Path) -> None:
+    bundle = GOLDEN / "vgpu.tar.gz"
+    shutil.copy(bundle, tmp_path)
+    invoke("report", str(GOLDEN / "sandbox.tar.gz"), "-o", "report.html")
+    code, out, _ = screen(capsys, "verify", "vgpu.tar.gz")
+    assert code == 0
+    assert "page      ! report.html is not of this bundle, whose digest it does not name" in out
+    assert "\nHOLDS, without report.html beside it, which was not compared. It says: " in out
+
+
+def without_its_digest(plan: Any) -> None:
+    del plan["report_sha256"]
+
+
+@pytest.mark.parametrize("change", [lambda plan: plan.update(report_sha256="0" * 64), without_its_digest])
+def test_a_page_that_other_code_rendered_is_not_compared(
+    change: Callable[[Any], None], capsys: Streams, tmp_path: Path
+) -> None:
+    bundle = make_bundle(tmp_path)
+    edit_document(bundle, "plan.json", change)
+    reseal(bundle)
+    invoke("report", str(bundle), "-o", "report.html")
+    page = tmp_path / "report.html"
+    page.write_text(page.read_text().replace("Exit code", "Code of exit"))
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert code == 3
+    assert "page      ! report.html is not compared: the aiconform 0.1.0 of then renders otherwise" in out
+    assert "\nNOT DECIDED" in out
+
+
+def test_the_digest_of_the_page_knows_its_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = page_digest()
+    page_digest.cache_clear()
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + (b" " if path.suffix == ".j2" else b""))
+    assert page_digest() != before
+    page_digest.cache_clear()
 
 
 def test_a_bundle_cannot_act_on_the_terminal(capsys: Streams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,7 @@ def execute(given: dict[str, object]) -> RunResult:
     from aiconform.cli.console import Screen
     from aiconform.engine import runner
     from aiconform.engine.images import chosen
+    from aiconform.report import page_digest
 
     release = str(given["release"])
     requirements = tuple(str(name) for name in given["requirements"])  # type: ignore[attr-defined]
@@ -122,6 +123,7 @@ def execute(given: dict[str, object]) -> RunResult:
                     arrivals=where.arrivals,
                     options=told,
                     imports=imported,
+                    report_sha256=page_digest(),
                 )
                 result = _run(options, screen)
                 page = write_page(result.bundle, output / "report.html")

@@ -22,7 +22,7 @@ NOT_SHOWN = (
     "that the cluster was honest: a cluster that lies consistently is not found out",
     "that this was the only run: of several, one may have been chosen",
 )
-Page = Literal["same", "differs", "absent", "of another version"]
+Page = Literal["same", "differs", "absent", "of another version", "of another bundle"]
 _SAID = {"holds": "HOLDS", "does not hold": "DOES NOT HOLD", "judged by other code": "NOT DECIDED"}
 _CODES = {"holds": exits.OK, "does not hold": exits.FAILED, "judged by other code": exits.UNDECIDED}
 
@@ -39,7 +39,8 @@ class Verification:
         other_code: whose code is another than in the run.
         plan_differences: what the plan cannot have said, as its release and this version's own code have it otherwise.
         plan_untold: what this version words otherwise, and only the version of then can tell.
-        page: whether ``report.html`` beside the bundle is what the bundle gives; another version may render otherwise.
+        page: whether ``report.html`` beside the bundle is what the bundle gives. Of a page that does not name this
+            bundle, or that other code than this was to make, nothing is said, and the result is without it.
     """
 
     bundle: str
@@ -129,19 +130,21 @@ def _replayed(bundle: Bundle) -> Rejudged:
 
 def _page(bundle: Bundle, path: Path) -> Page:
     """Whether the page beside the bundle is the one that the bundle gives."""
-    from aiconform import __version__
     from aiconform.cli.report import render
+    from aiconform.report import page_digest
 
     beside = path.absolute().parent / "report.html"
     if not beside.is_file():
         return "absent"
     try:
-        same = beside.read_bytes() == render(bundle, "html").encode()
+        page = beside.read_bytes()
+        if page == render(bundle, "html").encode():
+            return "same"
     except Exception:  # noqa: BLE001 - what no page can be made of is not what the page was made of
         return "differs"
-    if not same and bundle.plan.tool != __version__:
-        return "of another version"
-    return "same" if same else "differs"
+    if f"sha256:{bundle.root_sha256}".encode() not in page:
+        return "of another bundle"
+    return "differs" if bundle.plan.report_sha256 == page_digest() else "of another version"
 
 
 def _lines(found: Verification) -> Iterator[str]:
@@ -156,7 +159,8 @@ def _lines(found: Verification) -> Iterator[str]:
         "same": "✓ report.html is what the bundle gives",
         "absent": "- no report.html beside the bundle",
         "differs": "✗ report.html is not what the bundle gives",
-        "of another version": f"- report.html is not compared: aiconform {found.tool} may render otherwise",
+        "of another version": f"! report.html is not compared: the aiconform {found.tool} of then renders otherwise",
+        "of another bundle": "! report.html is not of this bundle, whose digest it does not name: it is not compared",
     }
     yield f"page      {page[found.page]}"
     yield "signed    - no"
@@ -168,7 +172,8 @@ def _lines(found: Verification) -> Iterator[str]:
     yield "what this does not show:"
     yield from (f"  - {text}" for text in found.not_shown)
     yield ""
-    yield _SAID[found.result] + (f". It says: {found.conclusion}" if found.result == "holds" else "")
+    without = ", without report.html beside it, which was not compared" if found.page.startswith("of another") else ""
+    yield _SAID[found.result] + (f"{without}. It says: {found.conclusion}" if found.result == "holds" else "")
 
 
 def _plan_lines(found: Verification) -> Iterator[str]:

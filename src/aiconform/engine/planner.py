@@ -34,8 +34,11 @@ def plan(
     unusual: tuple[str, ...] = (),
     images: Mapping[str, str],
     options: Mapping[str, str],
+    report_sha256: str = "",
 ) -> Plan:
     """Plan the requirements named, or all of the release.
+
+    ``report_sha256`` is the digest of what will render the page, of which the engine knows nothing.
 
     Raises:
         UsageError: the release or a requirement is not in the catalog, or an option is not known or not usable.
@@ -47,6 +50,7 @@ def plan(
         release=release,
         catalog_sha256=catalog.digest(),
         judge_sha256=judge_digest(),
+        report_sha256=report_sha256,
         created=created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         command=command,
         server_ca_sha256=server_ca_sha256,
