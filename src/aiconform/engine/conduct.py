@@ -22,11 +22,11 @@ from aiconform.engine.lane import INTERRUPTED, TimeUp
 from aiconform.engine.model import State
 from aiconform.engine.ownership import ENDS_WITHIN, WHAT, marked, namespaces, run_of
 from aiconform.engine.preflight import PreflightError, cleared
-from aiconform.engine.stage import END_LANE
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.engine.waits import Target, watch
 from aiconform.evidence.documents import CheckVerdict, ClusterFacts, Plan, Verdicts
 from aiconform.evidence.records import NoteData
+from aiconform.evidence.writer import END_LANE
 
 if TYPE_CHECKING:
     from aiconform.engine.facts import Facts

@@ -15,7 +15,8 @@ from aiconform.engine.lane import Divergence
 from aiconform.engine.planner import check_digest, judge_digest
 from aiconform.engine.preflight import PreflightError
 from aiconform.engine.replanned import Replanned, replanned
-from aiconform.engine.stage import END_LANE, ReplayStage
+from aiconform.engine.stage import ReplayStage
+from aiconform.evidence.writer import END_LANE
 
 if TYPE_CHECKING:
     from aiconform.engine.model import Check
