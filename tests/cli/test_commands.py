@@ -165,6 +165,17 @@ def test_verify_as_json_is_one_document(capsys: Streams, tmp_path: Path) -> None
     assert found["not_shown"]
 
 
+def test_verify_as_json_says_what_cannot_be_read(capsys: Streams, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    (bundle / "manifest.json").unlink()
+    code, out, err = screen(capsys, "verify", str(bundle), "--format", "json")
+    found = json.loads(out)
+    assert (code, found["result"]) == (1, "cannot be read")
+    assert found["reason"] == f"{bundle} was never sealed: manifest.json is missing"
+    assert found["hint"]
+    assert err.startswith(f"error: {found['reason']}")
+
+
 def test_verify_names_the_file_that_was_edited(capsys: Streams, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
     blob = next((bundle / "blobs" / "sha256").iterdir())

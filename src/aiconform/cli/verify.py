@@ -12,6 +12,7 @@ import click
 
 from aiconform.cli import exit as exits
 from aiconform.cli.text import visible
+from aiconform.errors import BundleError
 
 if TYPE_CHECKING:
     from aiconform.engine.rejudge import Rejudged
@@ -63,6 +64,22 @@ class Verification:
     not_shown: tuple[str, ...] = NOT_SHOWN
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """What can be said of a bundle that cannot be read: cut, never sealed, or of another form.
+
+    Attributes:
+        reason: why not, with the file.
+        hint: the next step.
+    """
+
+    bundle: str
+    reason: str
+    details: tuple[str, ...]
+    hint: str
+    result: Literal["cannot be read"] = "cannot be read"
+
+
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True))
 @click.option(
@@ -72,11 +89,19 @@ class Verification:
 def verify(ctx: click.Context, bundle: Path, form: str) -> None:
     """Check BUNDLE, a directory or its archive: intact, complete, every verdict derived again by replay.
 
-    Exit codes: 0 it holds; 1 it does not; 3 it is intact, but was judged by other code, which reaches other verdicts.
+    Exit codes: 0 it holds; 1 it does not, or cannot be read; 3 it is intact, but was judged by other code, which reaches
+    other verdicts.
     """
     from aiconform.evidence.reader import open_bundle
 
-    found = examine(open_bundle(bundle), bundle)
+    try:
+        opened = open_bundle(bundle)
+    except BundleError as problem:
+        if form == "json":
+            told = Unreadable(str(bundle), problem.message, problem.details, problem.hint)
+            click.echo(json.dumps(asdict(told), indent=2))
+        raise
+    found = examine(opened, bundle)
     click.echo(json.dumps(asdict(found), indent=2) if form == "json" else "\n".join(map(visible, _lines(found))))
     ctx.exit(_CODES[found.result])
 
