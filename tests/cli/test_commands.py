@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ import click
 import pytest
 from tests.support import snapshots
 from tests.support.bundles import make_bundle
+from tests.support.forgery import edit_document, reseal
 from tests.support.pki import kubeconfig
 
 from aiconform.cli import COMMANDS, cli, main
 from aiconform.cli import exit as exits
 from aiconform.errors import BundleError, InternalError, LocalClusterError, UnreachableError, UsageError
+from aiconform.report import page_digest
 
 Streams = pytest.CaptureFixture[str]
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +165,17 @@ def test_verify_as_json_is_one_document(capsys: Streams, tmp_path: Path) -> None
     assert found["not_shown"]
 
 
+def test_verify_as_json_says_what_cannot_be_read(capsys: Streams, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    (bundle / "manifest.json").unlink()
+    code, out, err = screen(capsys, "verify", str(bundle), "--format", "json")
+    found = json.loads(out)
+    assert (code, found["result"]) == (1, "cannot be read")
+    assert found["reason"] == f"{bundle} was never sealed: manifest.json is missing"
+    assert found["hint"]
+    assert err.startswith(f"error: {found['reason']}")
+
+
 def test_verify_names_the_file_that_was_edited(capsys: Streams, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
     blob = next((bundle / "blobs" / "sha256").iterdir())
@@ -196,11 +212,45 @@ def test_whole_screen_of_verify(name: str, capsys: Streams, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["default", "vgpu"])
 def test_verify_of_a_recorded_run(name: str, capsys: Streams) -> None:
-    code, out, err = screen(capsys, "verify", str(Path(__file__).parents[1] / "golden" / f"{name}.tar.gz"))
+    code, out, err = screen(capsys, "verify", str(GOLDEN / f"{name}.tar.gz"))
     assert (code, err) == (0, ""), out
     assert "✓ every verdict derived again from the log" in out
     assert "SIMULATED" in out
     assert "HOLDS. It says: " in out
+
+
+def unpacked(name: str, tmp_path: Path) -> Path:
+    """The directory of a recorded run."""
+    with tarfile.open(GOLDEN / f"{name}.tar.gz") as archive:
+        archive.extractall(tmp_path / name, filter="data")
+    return tmp_path / name / "bundle"
+
+
+def test_verify_finds_a_plan_that_asks_less_than_its_release(capsys: Streams, tmp_path: Path) -> None:
+    bundle = unpacked("default", tmp_path)
+
+    def weaken(document: Any) -> None:
+        for check in document["checks"]:
+            check["level"] = "SHOULD"
+
+    for name in ("plan.json", "verdicts.json"):
+        edit_document(bundle, name, weaken)
+    reseal(bundle)
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert code == 1
+    assert "plan      ✗ it is not what its release asks" in out
+    assert "gang_scheduling: planned with level SHOULD, which is MUST in release 1.35" in out
+    assert "DOES NOT HOLD" in out
+
+
+def test_verify_tells_of_words_that_only_another_version_knows(capsys: Streams, tmp_path: Path) -> None:
+    bundle = unpacked("vgpu", tmp_path)
+    edit_document(bundle, "plan.json", lambda plan: plan["checks"][0].update(limits=[]))
+    reseal(bundle)
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert "plan      ! asks what its release asks, in words that only the aiconform 0.1.0 of then can tell:" in out
+    assert "virtualized_accelerator: limits not as this version plans them" in out
+    assert (code, "HOLDS. It says" in out) == (0, True)
 
 
 def test_verify_finds_a_page_that_was_edited(capsys: Streams, tmp_path: Path) -> None:
@@ -211,6 +261,45 @@ def test_verify_finds_a_page_that_was_edited(capsys: Streams, tmp_path: Path) ->
     code, out, _ = screen(capsys, "verify", str(bundle))
     assert code == 1
     assert "✗ report.html is not what the bundle gives" in out
+
+
+def test_a_page_of_another_bundle_says_nothing_against_this_one(capsys: Streams, tmp_path: Path) -> None:
+    bundle = GOLDEN / "vgpu.tar.gz"
+    shutil.copy(bundle, tmp_path)
+    invoke("report", str(GOLDEN / "sandbox.tar.gz"), "-o", "report.html")
+    code, out, _ = screen(capsys, "verify", "vgpu.tar.gz")
+    assert code == 0
+    assert "page      ! report.html is not of this bundle, whose digest it does not name" in out
+    assert "\nHOLDS, without report.html beside it, which was not compared. It says: " in out
+
+
+def without_its_digest(plan: Any) -> None:
+    del plan["report_sha256"]
+
+
+@pytest.mark.parametrize("change", [lambda plan: plan.update(report_sha256="0" * 64), without_its_digest])
+def test_a_page_that_other_code_rendered_is_not_compared(
+    change: Callable[[Any], None], capsys: Streams, tmp_path: Path
+) -> None:
+    bundle = make_bundle(tmp_path)
+    edit_document(bundle, "plan.json", change)
+    reseal(bundle)
+    invoke("report", str(bundle), "-o", "report.html")
+    page = tmp_path / "report.html"
+    page.write_text(page.read_text().replace("Exit code", "Code of exit"))
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert code == 3
+    assert "page      ! report.html is not compared: the aiconform 0.1.0 of then renders otherwise" in out
+    assert "\nNOT DECIDED" in out
+
+
+def test_the_digest_of_the_page_knows_its_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = page_digest()
+    page_digest.cache_clear()
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + (b" " if path.suffix == ".j2" else b""))
+    assert page_digest() != before
+    page_digest.cache_clear()
 
 
 def test_a_bundle_cannot_act_on_the_terminal(capsys: Streams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ from aiconform.evidence.records import (
     VerdictData,
 )
 from aiconform.evidence.writer import BundleWriter
+from aiconform.report import page_digest
 
 RUN = "00c0ffee00c0ffee"
 STARTED = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
@@ -174,6 +175,7 @@ def make_plan() -> Plan:
         release="1.35",
         catalog_sha256="1" * 64,
         judge_sha256="2" * 64,
+        report_sha256=page_digest(),
         created="2026-11-24T09:00:00.000Z",
         command=["run", "--release", "1.35"],
         server_ca_sha256="3" * 64,

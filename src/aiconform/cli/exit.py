@@ -1,8 +1,9 @@
 """Exit codes, and how every error becomes one.
 
 0 every MUST passed or is justified n/a; 1 a MUST failed, or a bundle does not hold; 2 usage; 3 none failed, one
-undecided or not run; 4 cluster unreachable or preflight refused; 5 a clean-up left something; 70 our bug; 130
-interrupted, after clean-up and sealing; 141 whoever read standard output has gone.
+undecided or not run, or the run left something on the cluster; 4 cluster unreachable or preflight refused; 5
+``cleanup`` left something; 70 our bug; 130 interrupted, after clean-up and sealing; 141 whoever read standard output
+has gone.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ class _Where:
 def run(ctx: click.Context, /, **given: object) -> None:
     """Run the checklist, or only the REQUIREMENTs named, against a cluster, and seal the evidence.
 
-    Exit codes: 0 every MUST passed or is justified n/a; 1 a MUST failed; 3 none failed, one undecided or not run; 4 the
-    cluster cannot be reached; 130 interrupted, after clean-up and sealing.
+    Exit codes: 0 every MUST passed or is justified n/a; 1 a MUST failed; 3 none failed, one undecided or not run, or
+    something was left on the cluster; 4 the cluster cannot be reached; 130 interrupted, after clean-up and sealing.
     """
     if given["on_local"] and (given["context"] or given["kubeconfig"]):
         raise click.UsageError("--local brings its own cluster: leave --context and --kubeconfig out")
@@ -106,6 +106,7 @@ def execute(given: dict[str, object]) -> RunResult:
     from aiconform.cli.console import Screen
     from aiconform.engine import runner
     from aiconform.engine.images import chosen
+    from aiconform.report import page_digest
 
     release = str(given["release"])
     requirements = tuple(str(name) for name in given["requirements"])  # type: ignore[attr-defined]
@@ -137,6 +138,7 @@ def execute(given: dict[str, object]) -> RunResult:
                     arrivals=where.arrivals,
                     options=told,
                     imports=imported,
+                    report_sha256=page_digest(),
                 )
                 result = _run(options, screen)
                 page = write_page(result.bundle, output)

@@ -12,8 +12,10 @@ import click
 
 from aiconform.cli import exit as exits
 from aiconform.cli.text import visible
+from aiconform.errors import BundleError
 
 if TYPE_CHECKING:
+    from aiconform.engine.rejudge import Rejudged
     from aiconform.evidence.reader import Bundle
 
 NOT_SHOWN = (
@@ -21,7 +23,7 @@ NOT_SHOWN = (
     "that the cluster was honest: a cluster that lies consistently is not found out",
     "that this was the only run: of several, one may have been chosen",
 )
-Page = Literal["same", "differs", "absent", "of another version"]
+Page = Literal["same", "differs", "absent", "of another version", "of another bundle"]
 _SAID = {"holds": "HOLDS", "does not hold": "DOES NOT HOLD", "judged by other code": "NOT DECIDED"}
 _CODES = {"holds": exits.OK, "does not hold": exits.FAILED, "judged by other code": exits.UNDECIDED}
 
@@ -36,7 +38,10 @@ class Verification:
         broken: what is not as sealed, each with its file.
         differences: where the replay comes to something else than the sealed verdicts.
         other_code: whose code is another than in the run.
-        page: whether ``report.html`` beside the bundle is what the bundle gives; another version may render otherwise.
+        plan_differences: what the plan cannot have said, as its release and this version's own code have it otherwise.
+        plan_untold: what this version words otherwise, and only the version of then can tell.
+        page: whether ``report.html`` beside the bundle is what the bundle gives. Of a page that does not name this
+            bundle, or that other code than this was to make, nothing is said, and the result is without it.
     """
 
     bundle: str
@@ -49,12 +54,30 @@ class Verification:
     verdicts_derived_again: bool
     differences: tuple[str, ...]
     other_code: tuple[str, ...]
+    plan_differences: tuple[str, ...]
+    plan_untold: tuple[str, ...]
     tool: str
     page: Page
     simulated: bool
     partial: bool
     conclusion: str
     not_shown: tuple[str, ...] = NOT_SHOWN
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What can be said of a bundle that cannot be read: cut, never sealed, or of another form.
+
+    Attributes:
+        reason: why not, with the file.
+        hint: the next step.
+    """
+
+    bundle: str
+    reason: str
+    details: tuple[str, ...]
+    hint: str
+    result: Literal["cannot be read"] = "cannot be read"
 
 
 @click.command()
@@ -66,11 +89,19 @@ class Verification:
 def verify(ctx: click.Context, bundle: Path, form: str) -> None:
     """Check BUNDLE, a directory or its archive: intact, complete, every verdict derived again by replay.
 
-    Exit codes: 0 it holds; 1 it does not; 3 it is intact, but was judged by other code, which reaches other verdicts.
+    Exit codes: 0 it holds; 1 it does not, or cannot be read; 3 it is intact, but was judged by other code, which reaches
+    other verdicts.
     """
     from aiconform.evidence.reader import open_bundle
 
-    found = examine(open_bundle(bundle), bundle)
+    try:
+        opened = open_bundle(bundle)
+    except BundleError as problem:
+        if form == "json":
+            told = Unreadable(str(bundle), problem.message, problem.details, problem.hint)
+            click.echo(json.dumps(asdict(told), indent=2))
+        raise
+    found = examine(opened, bundle)
     click.echo(json.dumps(asdict(found), indent=2) if form == "json" else "\n".join(map(visible, _lines(found))))
     ctx.exit(_CODES[found.result])
 
@@ -81,7 +112,8 @@ def examine(bundle: Bundle, path: Path) -> Verification:
 
     broken = tuple(f"{found.file}: {found.what}" for found in findings(bundle))
     # the verdicts of what is not intact are worth nothing, whatever a replay gives
-    outcome, differences, other = _replayed(bundle) if not broken else ("", (), ())
+    again = _replayed(bundle) if not broken else None
+    outcome = again.outcome if again else ""
     page = _page(bundle, path)
     result: Literal["holds", "does not hold", "judged by other code"] = "does not hold"
     if outcome == "other code" and page != "differs":
@@ -96,9 +128,11 @@ def examine(bundle: Bundle, path: Path) -> Verification:
         records=len(bundle.records),
         intact=not broken,
         broken=broken,
-        verdicts_derived_again=outcome == "same",
-        differences=differences,
-        other_code=other,
+        verdicts_derived_again=again is not None and not again.problems,
+        differences=again.problems if again else (),
+        other_code=again.other_code if again else (),
+        plan_differences=again.plan.refuted if again else (),
+        plan_untold=again.plan.untold if again else (),
         tool=bundle.plan.tool,
         page=page,
         simulated=bundle.verdicts.simulated,
@@ -107,32 +141,35 @@ def examine(bundle: Bundle, path: Path) -> Verification:
     )
 
 
-def _replayed(bundle: Bundle) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+def _replayed(bundle: Bundle) -> Rejudged:
     from aiconform.checks import all_checks
-    from aiconform.engine.rejudge import rejudge
+    from aiconform.engine import rejudge as module
+    from aiconform.engine.replanned import Replanned
 
     try:
-        again = rejudge(bundle, all_checks())
+        return module.rejudge(bundle, all_checks())
     except Exception as problem:  # noqa: BLE001 - a log that makes the replay stumble is no log of a run
-        return "differs", (f"the replay stumbles: {type(problem).__name__}: {problem}",), ()
-    return again.outcome, again.problems, again.other_code
+        stumbled = f"the replay stumbles: {type(problem).__name__}: {problem}"
+        return module.Rejudged("differs", (stumbled,), None, (), Replanned())
 
 
 def _page(bundle: Bundle, path: Path) -> Page:
     """Whether the page beside the bundle is the one that the bundle gives."""
-    from aiconform import __version__
     from aiconform.cli.report import render
+    from aiconform.report import page_digest
 
     beside = path.absolute().parent / "report.html"
     if not beside.is_file():
         return "absent"
     try:
-        same = beside.read_bytes() == render(bundle, "html").encode()
+        page = beside.read_bytes()
+        if page == render(bundle, "html").encode():
+            return "same"
     except Exception:  # noqa: BLE001 - what no page can be made of is not what the page was made of
         return "differs"
-    if not same and bundle.plan.tool != __version__:
-        return "of another version"
-    return "same" if same else "differs"
+    if f"sha256:{bundle.root_sha256}".encode() not in page:
+        return "of another bundle"
+    return "differs" if bundle.plan.report_sha256 == page_digest() else "of another version"
 
 
 def _lines(found: Verification) -> Iterator[str]:
@@ -141,12 +178,14 @@ def _lines(found: Verification) -> Iterator[str]:
     good = f"{found.records} records, every file and digest as sealed, nothing planned is missing"
     yield f"intact    {_mark(ok=found.intact)} {good if found.intact else 'no'}"
     yield from (f"            {problem}" for problem in found.broken)
+    yield from _plan_lines(found)
     yield from _verdict_lines(found)
     page = {
         "same": "✓ report.html is what the bundle gives",
         "absent": "- no report.html beside the bundle",
         "differs": "✗ report.html is not what the bundle gives",
-        "of another version": f"- report.html is not compared: aiconform {found.tool} may render otherwise",
+        "of another version": f"! report.html is not compared: the aiconform {found.tool} of then renders otherwise",
+        "of another bundle": "! report.html is not of this bundle, whose digest it does not name: it is not compared",
     }
     yield f"page      {page[found.page]}"
     yield "signed    - no"
@@ -158,7 +197,16 @@ def _lines(found: Verification) -> Iterator[str]:
     yield "what this does not show:"
     yield from (f"  - {text}" for text in found.not_shown)
     yield ""
-    yield _SAID[found.result] + (f". It says: {found.conclusion}" if found.result == "holds" else "")
+    without = ", without report.html beside it, which was not compared" if found.page.startswith("of another") else ""
+    yield _SAID[found.result] + (f"{without}. It says: {found.conclusion}" if found.result == "holds" else "")
+
+
+def _plan_lines(found: Verification) -> Iterator[str]:
+    if found.plan_differences:
+        yield "plan      ✗ it is not what its release asks"
+    elif found.plan_untold:
+        yield f"plan      ! asks what its release asks, in words that only the aiconform {found.tool} of then can tell:"
+    yield from (f"            {problem}" for problem in (*found.plan_differences, *found.plan_untold))
 
 
 def _verdict_lines(found: Verification) -> Iterator[str]:

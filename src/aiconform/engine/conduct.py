@@ -22,11 +22,11 @@ from aiconform.engine.lane import INTERRUPTED, TimeUp
 from aiconform.engine.model import State
 from aiconform.engine.ownership import ENDS_WITHIN, WHAT, marked, namespaces, run_of
 from aiconform.engine.preflight import PreflightError, cleared
-from aiconform.engine.stage import END_LANE
 from aiconform.engine.undecidable import RefusedError, UndecidableError
 from aiconform.engine.waits import Target, watch
 from aiconform.evidence.documents import CheckVerdict, ClusterFacts, Plan, Verdicts
 from aiconform.evidence.records import NoteData
+from aiconform.evidence.writer import END_LANE
 
 if TYPE_CHECKING:
     from aiconform.engine.facts import Facts
@@ -93,8 +93,9 @@ def compose(plan: Plan, outcome: Outcome, *, started: str, ended: str, keep: boo
     """The verdicts document: a pure function of what a run came to."""
     pairs = [(check.level, check.outcome) for check in outcome.checks]
     facts = outcome.facts
-    code = judge.exit_code(pairs, left_behind=[] if keep else outcome.left)
-    sentence = judge.conclusion(pairs, asked_of=len(catalog.requirements(plan.release)))
+    left = [] if keep else outcome.left
+    code = judge.exit_code(pairs, left_behind=left)
+    sentence = judge.conclusion(pairs, asked_of=len(catalog.requirements(plan.release)), left_behind=left)
     if outcome.partial:
         code, sentence = judge.EXIT_INTERRUPTED, f"Interrupted. {sentence}"
     return Verdicts(

@@ -79,10 +79,11 @@ def exit_code(verdicts: Sequence[tuple[Level, Outcome]], *, left_behind: Sequenc
     return EXIT_CONFORMANT
 
 
-def conclusion(verdicts: Sequence[tuple[Level, Outcome]], *, asked_of: int) -> str:
+def conclusion(verdicts: Sequence[tuple[Level, Outcome]], *, asked_of: int, left_behind: Sequence[str] = ()) -> str:
     """One sentence on the run, in the words of the screen.
 
-    ``asked_of`` is how many requirements the release has: who was asked less is not called conformant.
+    ``asked_of`` is how many requirements the release has: who was asked less is not called conformant, and neither is
+    a cluster on which something was left behind.
     """
     counts: dict[str, int] = {}
     for level, outcome in verdicts:
@@ -93,6 +94,8 @@ def conclusion(verdicts: Sequence[tuple[Level, Outcome]], *, asked_of: int) -> s
         return "Undecided: nothing was asked"
     code = exit_code(verdicts)
     head = {EXIT_CONFORMANT: "Conformant", EXIT_FAILED: "Not conformant"}.get(code, "Undecided")
+    if code == EXIT_CONFORMANT and left_behind:
+        return f"Undecided: something was left on the cluster; {', '.join(parts)}"
     if len(verdicts) < asked_of and code == EXIT_CONFORMANT:
         head = f"No MUST failed of the {len(verdicts)} asked, of {asked_of}"
     return f"{head}: {', '.join(parts)}"

@@ -34,8 +34,11 @@ def plan(
     unusual: tuple[str, ...] = (),
     images: Mapping[str, str],
     options: Mapping[str, str],
+    report_sha256: str = "",
 ) -> Plan:
     """Plan the requirements named, or all of the release.
+
+    ``report_sha256`` is the digest of what will render the page, of which the engine knows nothing.
 
     Raises:
         UsageError: the release or a requirement is not in the catalog, or an option is not known or not usable.
@@ -47,13 +50,14 @@ def plan(
         release=release,
         catalog_sha256=catalog.digest(),
         judge_sha256=judge_digest(),
+        report_sha256=report_sha256,
         created=created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         command=command,
         server_ca_sha256=server_ca_sha256,
         unusual=list(unusual),
         images=dict(sorted(images.items())),
         options=checked(options),
-        checks=[_planned(requirement, checks.get(requirement.id)) for requirement in wanted],
+        checks=[planned_check(requirement, checks.get(requirement.id)) for requirement in wanted],
     )
 
 
@@ -70,7 +74,8 @@ def check_digest(check: Check) -> str:
     return _digest([path, *_sources("aiconform.checks._kit")])
 
 
-def _planned(requirement: Requirement, check: Check | None) -> PlannedCheck:
+def planned_check(requirement: Requirement, check: Check | None) -> PlannedCheck:
+    """One requirement as planned; without a check it says why it is not run."""
     return PlannedCheck(
         requirement=requirement.id,
         title=requirement.title,

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
+from aiconform import catalog
 from aiconform.engine.conduct import compose, conduct
 from aiconform.engine.examine import KEPT
 from aiconform.engine.lane import Divergence
 from aiconform.engine.planner import check_digest, judge_digest
 from aiconform.engine.preflight import PreflightError
-from aiconform.engine.stage import END_LANE, ReplayStage
+from aiconform.engine.replanned import Replanned, replanned
+from aiconform.engine.stage import ReplayStage
+from aiconform.evidence.writer import END_LANE
 
 if TYPE_CHECKING:
     from aiconform.engine.model import Check
@@ -27,21 +30,25 @@ class Rejudged:
     """What a replay came to.
 
     Attributes:
-        outcome: ``same``: every verdict was re-derived. ``differs``: the log does not give these verdicts.
-            ``other code``: it does not, but the code that judged then was another than this.
-        problems: where it differs.
+        outcome: ``same``: every verdict was re-derived. ``differs``: the log does not give these verdicts, or the plan
+            is not what its release asks. ``other code``: the log does not give them, but the code that judged then was
+            another than this.
+        problems: where the log gives something else.
         verdicts: what the replay gives, if it came to an end.
         other_code: what has other code than the run had.
+        plan: what the plan has otherwise than this version plans it.
     """
 
     outcome: Literal["same", "differs", "other code"]
     problems: tuple[str, ...]
     verdicts: Verdicts | None
     other_code: tuple[str, ...]
+    plan: Replanned
 
 
 def rejudge(bundle: Bundle, checks: Mapping[str, Check]) -> Rejudged:
-    """Replay a bundle through the checks of this version and compare every verdict with the sealed ones."""
+    """Replay a bundle through the checks of this version; compare every verdict with the sealed ones, and the plan."""
+    plan = replanned(bundle.plan, checks)
     other = tuple(_other_code(bundle, checks))
     derived: Verdicts | None = None
     problems: list[str] = []
@@ -53,9 +60,12 @@ def rejudge(bundle: Bundle, checks: Mapping[str, Check]) -> Rejudged:
         problems.append(f"the replay ends in its preflight: {refused.cause}")
     if derived is not None:
         problems += _differences(bundle.verdicts, derived)
-    if not problems:
-        return Rejudged("same", (), derived, other)
-    return Rejudged("other code" if other else "differs", tuple(problems), derived, other)
+    outcome: Literal["same", "differs", "other code"] = "same"
+    if plan.refuted or (problems and not other):
+        outcome = "differs"
+    elif problems:
+        outcome = "other code"
+    return Rejudged(outcome, tuple(problems), derived, other, plan)
 
 
 def replay(bundle: Bundle, checks: Mapping[str, Check], substitution: Substitution | None = None) -> Verdicts:
@@ -89,6 +99,8 @@ def _other_code(bundle: Bundle, checks: Mapping[str, Check]) -> list[str]:
     other = []
     if bundle.plan.judge_sha256 != judge_digest():
         other.append("the engine")
+    if bundle.plan.catalog_sha256 != catalog.digest():
+        other.append("the checklist")
     for planned in bundle.plan.checks:
         check = checks.get(planned.requirement)
         if planned.code_sha256 and (check is None or check_digest(check) != planned.code_sha256):

@@ -53,6 +53,7 @@ class RunOptions:
         command: the command line, for the plan.
         options: what was told of the cluster, by name: see :mod:`aiconform.catalog.options`.
         imports: files that the user gives, by requirement; each is sealed into the bundle as it is.
+        report_sha256: digest of what will render the page, for the plan.
     """
 
     release: str
@@ -67,6 +68,7 @@ class RunOptions:
     arrivals: Arrivals | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     imports: Mapping[str, bytes] = field(default_factory=dict)
+    report_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ async def run(options: RunOptions, checks: Mapping[str, Check], emit: Emit) -> R
         unusual=connection.unusual,
         images={**DEFAULT_IMAGES, **options.images},
         options=options.options,
+        report_sha256=options.report_sha256,
     )
     bundle = options.output / "bundle"
     writer = BundleWriter(bundle, wall=clock.wall, mono_us=clock.mono_us)

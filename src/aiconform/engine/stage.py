@@ -16,13 +16,12 @@ from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT, Lane, ProbeCut
 from aiconform.engine.live import LiveLane, Wire
 from aiconform.engine.replay import ReplayLane, Substitution
 from aiconform.evidence.records import DeadlineData, NoteData
+from aiconform.evidence.writer import END_LANE
 
 if TYPE_CHECKING:
     from aiconform.engine.arrivals import Arrivals
     from aiconform.evidence.reader import Bundle
 
-END_LANE = "end"
-"""The lane that holds one note: how the run ended."""
 _TELL_EVERY_S = 0.5
 Work = Callable[[], Awaitable[None]]
 

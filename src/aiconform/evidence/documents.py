@@ -60,6 +60,7 @@ class Plan(_Document):
     release: str = Field(description="release of the checklist, such as 1.35")
     catalog_sha256: str = Field(description="digest of the checklist data this run was planned from")
     judge_sha256: str = Field(description="digest of the engine code that judges")
+    report_sha256: str = Field(default="", description="digest of the code and templates of the page; empty: not known")
     created: str = Field(description="UTC, RFC 3339")
     command: list[str] = Field(description="arguments as given, without values that could be secret")
     server_ca_sha256: str = Field(default="", description="digest of the CA bundle the API server is checked against")

@@ -30,12 +30,17 @@ from aiconform.evidence.strictjson import canonical
 RUN_LANE: Final = "run"
 """The lane of the first and the last record."""
 
+END_LANE: Final = "end"
+"""The lane of one note, shortly before the seal: how the run ended."""
+
 CLEANUP_LANE: Final = "cleanup"
 """The lane of the last clean-up; those of the checks are ``cleanup/<requirement>``."""
 
-_MAX_TOTAL: Final = layout.MAX_TOTAL - 2 * layout.MAX_DOCUMENT
+_LOG_RESERVE: Final = 4096
+"""Bytes of the log for the records of how it ended: far more than they have."""
+_MAX_TOTAL: Final = layout.MAX_TOTAL - 2 * layout.MAX_DOCUMENT - _LOG_RESERVE
 _MAX_FILES: Final = layout.MAX_FILES - 4
-"""Below what a reader accepts, so that verdicts and manifest always find room."""
+"""Below what a reader accepts, so that the end of the log, the verdicts and the manifest always find room."""
 
 _TYPES = {model: name for name, model in PAYLOADS.items()}
 
@@ -130,7 +135,7 @@ class BundleWriter:
             data=payload.model_dump(mode="json"),
         )
         line = canonical(record.model_dump(mode="json"))
-        self._attempt(lambda: self._write_line(line + b"\n"))
+        self._attempt(lambda: self._write_line(line + b"\n", last=lane in (RUN_LANE, END_LANE)))
         if self._broken is not None and lane.partition("/")[0] != CLEANUP_LANE:
             raise self._broken
         self._counts[lane] = record.n + 1
@@ -220,18 +225,20 @@ class BundleWriter:
         if self._closed:
             raise InternalError(f"nothing can be written any more: {self._closed}")
 
-    def _admit(self, name: str, size: int, limit: int) -> None:
-        """Refuse what no reader would read."""
+    def _admit(self, name: str, size: int, limit: int, *, last: bool) -> None:
+        """Refuse what no reader would read; only what ends a bundle may use the room that is kept for it."""
         total = self._stored + self._log_size + size
-        if size > limit or total > _MAX_TOTAL or len(self._files) > _MAX_FILES:
+        most, files = (layout.MAX_TOTAL, layout.MAX_FILES) if last else (_MAX_TOTAL, _MAX_FILES)
+        if size > limit or total > most or len(self._files) > files:
             raise UsageError(
                 f"the bundle becomes too large to be read again: {name} with {size} bytes",
-                details=[f"limits: {limit} bytes for it, {_MAX_TOTAL} for all, {_MAX_FILES} files"],
+                details=[f"limits: {limit} bytes for it, {most} for all, {files} files"],
                 hint="run fewer requirements at once",
             )
 
-    def _write_line(self, line: bytes) -> None:
-        self._admit("a line of the log", len(line), min(layout.MAX_LINE, layout.MAX_LOG - self._log_size))
+    def _write_line(self, line: bytes, *, last: bool) -> None:
+        room = layout.MAX_LOG - self._log_size - (0 if last else _LOG_RESERVE)
+        self._admit("a line of the log", len(line), min(layout.MAX_LINE, max(room, 0)), last=last)
         try:
             with self._errors():
                 done = os.write(self._log, line)
@@ -245,7 +252,7 @@ class BundleWriter:
         self._log_size += len(line)
 
     def _store(self, name: str, data: bytes, digest: str) -> None:
-        self._admit(name, len(data), layout.size_limit(name))
+        self._admit(name, len(data), layout.size_limit(name), last=name == layout.VERDICTS)
         with self._errors():
             self._store_atomically(name, data)
         self._stored += len(data)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiconform.report.document import render_json
 from aiconform.report.junit import render_junit
 from aiconform.report.markdown import render_markdown
-from aiconform.report.page import render_html
+from aiconform.report.page import page_digest, render_html
 
-__all__ = ["DEFAULT_NAMES", "render_html", "render_json", "render_junit", "render_markdown"]
+__all__ = ["DEFAULT_NAMES", "page_digest", "render_html", "render_json", "render_junit", "render_markdown"]
 
 DEFAULT_NAMES = {
     "html": "report.html",

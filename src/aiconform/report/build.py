@@ -40,7 +40,7 @@ EXIT_MEANINGS = {
     0: "every MUST passed, or does not apply for a stated reason",
     1: "at least one MUST failed",
     2: "the command line was wrong",
-    3: "no MUST failed, but at least one is undecided or was not run",
+    3: "no MUST failed, but at least one is undecided or was not run, or something was left on the cluster",
     4: "the cluster could not be reached, or the preflight refused to start",
     70: "the tool itself failed",
     130: "the run was interrupted before its end",

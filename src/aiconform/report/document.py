@@ -112,6 +112,15 @@ class DigestsDocument(_Document):
     server_ca: str = ""
 
 
+class ImageDocument(_Document):
+    """An image of the plan, and what nodes say they ran for it."""
+
+    role: str
+    reference: str = Field(description="as planned")
+    ids: list[str] = Field(default=[], description="what nodes say they ran, each once")
+    finding: str = Field(description="whether that is what was pinned, in words")
+
+
 class ReportDocument(_Document):
     """A run, as told to programs. New fields may come; none changes its meaning within a format."""
 
@@ -121,7 +130,11 @@ class ReportDocument(_Document):
     release: str = Field(description="release of the checklist")
     command: list[str]
     images: dict[str, str] = {}
+    ran: list[ImageDocument] = Field(default=[], description="what ran for each image, against what was pinned")
     options: dict[str, str] = Field(default={}, description="what was told of the cluster, such as gateway-class")
+    notes: list[str] = Field(
+        default=[], description="what a reader should know of the way to the cluster and of it: a server not checked"
+    )
     started: str = Field(description="UTC, RFC 3339")
     ended: str
     partial: bool = Field(description="the run was interrupted")
@@ -172,7 +185,12 @@ def report_document(report: Report) -> ReportDocument:
         release=report.release,
         command=list(report.command),
         images=dict(report.images),
+        ran=[
+            ImageDocument(role=one.role, reference=one.reference, ids=list(one.ids), finding=one.verdict)
+            for one in report.ran
+        ],
         options=dict(report.options),
+        notes=list(report.unusual),
         started=report.started,
         ended=report.ended,
         partial=report.partial,

@@ -65,7 +65,7 @@ def _suite(check: CheckView, report: Report) -> ET.Element:
         "bundle": f"sha256:{report.digests.root}",
         "simulated": "true" if report.simulated else "false",
     }
-    for name, value in facts.items():
+    for name, value in (*facts.items(), *(("note", note) for note in report.unusual)):
         if value:
             ET.SubElement(properties, "property", {"name": name, "value": _legal(value)})
     classname = f"aiconform.{report.release}.{check.id}"

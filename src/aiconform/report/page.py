@@ -6,11 +6,13 @@ import base64
 import hashlib
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from aiconform.evidence import headline
 from aiconform.report import text
 from aiconform.report.build import build_report
 from aiconform.report.model import OUTCOMES
@@ -19,6 +21,7 @@ from aiconform.report.source import Source
 MARKS = {"passed": "✓", "failed": "✗", "undecided": "!", "not run": "–", "n/a": "○"}  # noqa: RUF001 - a dash, to tell it from "!"
 """The sign beside each verdict's word."""
 
+_MADE_BY = frozenset({".py", ".j2", ".css"})
 _CSS_NAMES = {"passed": "passed", "failed": "failed", "undecided": "undecided", "not run": "notrun", "n/a": "na"}
 
 
@@ -43,6 +46,16 @@ def render_html(bundle: Source, *, evidence_prefix: str = "bundle/") -> str:
         style=Markup(style),  # noqa: S704 - our own file, and its digest is what the page's policy allows
         style_digest=digest,
     )
+
+
+@cache
+def page_digest() -> str:
+    """SHA-256 of the code and templates that make a page: where it differs, so may the page of the same bundle."""
+    here = Path(__file__).parent
+    made_by = [path for path in here.rglob("*") if path.suffix in _MADE_BY]
+    made_by.append(Path(headline.__file__))
+    names = sorted((path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in made_by)
+    return hashlib.sha256(repr(names).encode()).hexdigest()
 
 
 @cache

@@ -152,8 +152,11 @@ class Transcriber:
     def _body(self, digest: str, label: str, own: str) -> Shown:
         if digest in self._seen and self._seen[digest] != own:
             return Shown(label=label, left_out="the same bytes as shown further up")
-        self._seen[digest] = own
-        return self._afford(shown_body(blob_or_reason(self.source.blob, digest), label))
+        body = shown_body(blob_or_reason(self.source.blob, digest), label)
+        shown = self._afford(body)
+        if shown is body:
+            self._seen[digest] = own
+        return shown
 
     def _afford(self, shown: Shown) -> Shown:
         weight = len(shown.text) + sum(len(cell) for row in shown.rows for cell in row)

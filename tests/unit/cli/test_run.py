@@ -26,6 +26,7 @@ from aiconform.local import cluster as clusters
 from aiconform.local import start
 from aiconform.local.addons import arrivals, cluster_autoscaler, installation
 from aiconform.local.addons.addon import Addon
+from aiconform.report import page_digest
 
 Act = Callable[[runner.RunOptions], None]
 
@@ -166,6 +167,12 @@ def test_a_local_cluster_is_started_used_and_taken_down(stage: Stage, capsys: py
     assert "busybox" in stage.options.images["probe"]
     err = capsys.readouterr().err
     assert err.index("is down, nothing of it is left") < err.index("Not conformant:"), "the summary comes last"
+
+
+def test_a_run_plans_with_the_page_that_it_will_render(stage: Stage) -> None:
+    invoke("gang_scheduling")
+    assert stage.options is not None
+    assert stage.options.report_sha256 == page_digest()
 
 
 def test_keep_leaves_the_cluster_and_says_how_to_end_it(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from aiconform.catalog.releases import LEVELS
 from aiconform.engine import judge
+from aiconform.engine.conduct import Outcome, compose
 from aiconform.engine.judge import Judgement
 from aiconform.engine.model import Observation
+from aiconform.evidence.documents import CheckVerdict, Plan
 from aiconform.evidence.records import RestsOn
 
 REF = (RestsOn(lane="a/b", n=1),)
@@ -93,3 +96,30 @@ def test_the_conclusion_counts_every_verdict_once() -> None:
 @pytest.mark.parametrize(("asked_of", "begins"), [(1, "Conformant: "), (12, "No MUST failed of the 1 asked, of 12: ")])
 def test_only_a_whole_checklist_is_called_conformant(asked_of: int, begins: str) -> None:
     assert judge.conclusion([("MUST", "passed")], asked_of=asked_of).startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "says"),
+    [
+        ([("MUST", "passed")], "Undecided: something was left on the cluster; 1 passed"),
+        ([("MUST", "failed")], "Not conformant: 1 MUST failed"),
+        ([("MUST", "undecided")], "Undecided: 1 MUST undecided"),
+    ],
+)
+def test_a_cluster_with_something_left_on_it_is_not_called_conformant(
+    verdicts: list[tuple[str, str]], says: str
+) -> None:
+    assert judge.conclusion(verdicts, asked_of=1, left_behind=["namespace/x"]) == says  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_conclusion_and_the_exit_code_know_the_same_of_what_was_left(keep: bool) -> None:
+    passed = [CheckVerdict(requirement=name, level="MUST", outcome="passed") for name in LEVELS["1.35"]]
+    left = Outcome(None, passed, removed=3, left=["namespace/x"], partial=False)
+    plan = Plan(
+        run="0" * 16, tool="", release="1.35", catalog_sha256="", judge_sha256="", created="", command=[], checks=[]
+    )
+    verdicts = compose(plan, left, started="", ended="", keep=keep)
+    assert (verdicts.exit_code, verdicts.conclusion) == (
+        (0, "Conformant: 12 passed") if keep else (3, "Undecided: something was left on the cluster; 12 passed")
+    )

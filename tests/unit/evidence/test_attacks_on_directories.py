@@ -1,7 +1,8 @@
 """Named attacks on a bundle's directory: each is found, and the text names the file and the reason.
 
 Attacks marked ``reseal`` come from somebody who computes every digest anew; what they change must then be found by
-what the documents say. A forger who also changes all of that consistently is found by the replay or by a signature.
+what the documents say, or by what the release of the plan asks. A forger who also changes all of that consistently is
+found by the replay or by a signature.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import pytest
 from tests.support.bundles import make_bundle
 from tests.support.forgery import edit_document, edit_log, rechain, remanifest, repack, reseal
 
+from aiconform.checks import all_checks
+from aiconform.engine.replanned import replanned
 from aiconform.errors import BundleError
 from aiconform.evidence import layout
 from aiconform.evidence.integrity import findings
@@ -24,13 +27,15 @@ from aiconform.evidence.reader import open_bundle
 
 Attack = Callable[[Path], None]
 ATTACKS: list[Any] = []
+ON_THE_CHECKLIST: list[Any] = []
+"""Found only by who knows what each release asks."""
 
 
-def attack(*expected: str) -> Callable[[Attack], Attack]:
+def attack(*expected: str, found_by: list[Any] = ATTACKS) -> Callable[[Attack], Attack]:
     """Register an attack, with what the text about it must have in it."""
 
     def register(function: Attack) -> Attack:
-        ATTACKS.append(pytest.param(function, expected, id=function.__name__))
+        found_by.append(pytest.param(function, expected, id=function.__name__))
         return function
 
     return register
@@ -39,7 +44,11 @@ def attack(*expected: str) -> Callable[[Attack], Attack]:
 def complaints(path: Path) -> list[str]:
     """All that is said against a bundle."""
     try:
-        return [f"{found.file}: {found.what}" for found in findings(open_bundle(path))]
+        bundle = open_bundle(path)
+        planned = replanned(bundle.plan, all_checks()).refuted
+        return [f"{found.file}: {found.what}" for found in findings(bundle)] + [
+            f"plan.json: {what}" for what in planned
+        ]
     except BundleError as problem:
         assert problem.hint  # noqa: PT017 - every refusal tells the next step
         return [problem.message]
@@ -345,6 +354,40 @@ def second_verdict_recorded(bundle: Path) -> None:
 def level_lowered(bundle: Path) -> None:
     edit_document(bundle, layout.VERDICTS, lambda v: check_of(v, "gang_scheduling").update(level="SHOULD"))
     reseal(bundle)
+
+
+def both(bundle: Path, change: Callable[[Any], None]) -> None:
+    """Change the plan and the verdicts alike, and compute everything anew."""
+    edit_document(bundle, layout.PLAN, change)
+    edit_document(bundle, layout.VERDICTS, change)
+    reseal(bundle)
+
+
+@attack(
+    "plan.json: secure_accelerator_access: planned with level SHOULD, which is MUST in release 1.35",
+    found_by=ON_THE_CHECKLIST,
+)
+def every_must_planned_as_a_should(bundle: Path) -> None:
+    both(bundle, lambda document: [check.update(level="SHOULD") for check in document["checks"]])
+
+
+@attack("plan.json: gpu_sharing: planned with level MUST, which is SHOULD in release 1.35", found_by=ON_THE_CHECKLIST)
+def level_raised_in_plan_and_verdicts(bundle: Path) -> None:
+    both(bundle, lambda document: check_of(document, "gpu_sharing").update(level="MUST"))
+
+
+@attack(
+    "plan.json: secure_accelerator_access: planned with category operator, which is security in release 1.35",
+    found_by=ON_THE_CHECKLIST,
+)
+def planned_under_another_category(bundle: Path) -> None:
+    edit_document(bundle, layout.PLAN, lambda p: check_of(p, "secure_accelerator_access").update(category="operator"))
+    reseal(bundle)
+
+
+@attack("plan.json: release 1.36 asks no requirement 'dra_support'", found_by=ON_THE_CHECKLIST)
+def planned_for_a_release_that_asks_less(bundle: Path) -> None:
+    both(bundle, lambda document: document.update(release="1.36"))
 
 
 @attack("plan.json", "plans a requirement twice")
@@ -653,7 +696,7 @@ def attestation_added(bundle: Path) -> None:
     (bundle / layout.ATTESTATIONS).write_text('{"payload":"","payloadType":"","signatures":[]}\n')
 
 
-@pytest.mark.parametrize(("change", "expected"), ATTACKS)
+@pytest.mark.parametrize(("change", "expected"), [*ATTACKS, *ON_THE_CHECKLIST])
 def test_attack_is_found_and_named(bundle: Path, change: Attack, expected: tuple[str, ...]) -> None:
     change(bundle)
     said = complaints(bundle)
@@ -675,3 +718,4 @@ def test_attack_is_found_in_an_archive_too(bundle: Path, change: Attack, expecte
 
 def test_there_are_enough_attacks() -> None:
     assert len(ATTACKS) >= 64
+    assert len(ON_THE_CHECKLIST) >= 4

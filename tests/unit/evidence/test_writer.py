@@ -18,7 +18,7 @@ from aiconform.evidence.integrity import findings
 from aiconform.evidence.layout import sha256
 from aiconform.evidence.reader import open_bundle
 from aiconform.evidence.records import GENESIS, NoteData, RequestData
-from aiconform.evidence.writer import BundleWriter, timestamp
+from aiconform.evidence.writer import END_LANE, BundleWriter, timestamp
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -243,6 +243,39 @@ def test_nothing_is_written_that_no_reader_would_read(
     assert refused.value.hint
     assert sum(path.stat().st_size for path in (tmp_path / "b").rglob("*") if path.is_file()) <= 30_000
     writer.close()
+
+
+@pytest.mark.parametrize("what", ["log", "total", "files"])
+def test_what_stays_just_below_the_limits_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    verdicts = open_bundle(make_bundle(tmp_path, name="other")).verdicts
+    monkeypatch.setattr(layout, "MAX_DOCUMENT", 20_000)
+    monkeypatch.setattr(layout, "MAX_LOG", 20_000)
+    monkeypatch.setattr(layout, "MAX_TOTAL", 75_000)
+    monkeypatch.setattr(layout, "MAX_FILES", 24)
+    monkeypatch.setattr("aiconform.evidence.writer._MAX_TOTAL", 30_000)
+    monkeypatch.setattr("aiconform.evidence.writer._MAX_FILES", 20)
+
+    def write(writer: BundleWriter, number: int) -> None:
+        body = {"total": b"%2000d", "files": b"%d"}.get(what)
+        blob = writer.blob(body % number) if body else None
+        writer.append("a", RequestData(method="GET", path="/", audit_id=f"{make_plan().run}.a.{number}", body=blob))
+
+    def written(writer: BundleWriter, most: int) -> int:
+        writer.commit_plan(make_plan())
+        for number in range(most):
+            try:
+                write(writer, number)
+            except UsageError:
+                return number
+        return most
+
+    most = written(new_writer(tmp_path / "too_much"), 200)
+    assert 0 < most < 200
+    writer = new_writer(tmp_path / "b")
+    assert written(writer, most) == most
+    writer.append(END_LANE, NoteData(text="ended"))
+    writer.seal(verdicts=verdicts)
+    assert open_bundle(tmp_path / "b").root_sha256 == open_bundle(tmp_path / "b.tar.gz").root_sha256
 
 
 ON_A_SMALL_DISK = """

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 
 import jsonschema
 import pytest
-from tests.unit.report.sample import MemoryBundle, sample
+from tests.unit.report.sample import MemoryBundle, pod, sample
 
+from aiconform.evidence.records import ResponseData
 from aiconform.report import DEFAULT_NAMES, render_json
 from aiconform.report.document import report_schema, shipped_schema
 
@@ -44,6 +47,23 @@ def test_the_document_tells_the_run(bundle: MemoryBundle) -> None:
     assert reference["request"] == "GET /api/v1/namespaces/aiconform-7f3c/pods/bare/log?container=main"
     assert bundle.blobs[reference["answer_sha256"]] == b"2\ndone\n"
     assert access["cleanup"]["left"] == ["pod/bare (finalizers: example.com/hold)"]
+
+
+def test_the_document_has_the_caveats_of_the_page(bundle: MemoryBundle) -> None:
+    unusual = ["the server's certificate was not checked", "through a proxy"]
+    images = {"probe": "registry.example/probe:1", "server": "registry.example/server@sha256:" + "5" * 64}
+    plan = bundle.plan.model_copy(update={"unusual": unusual, "images": images})
+    told = dataclasses.replace(copy.deepcopy(bundle), plan=plan)
+    body = pod("one", phase="Running")
+    body["spec"]["containers"][0]["image"] = images["server"]
+    body["status"]["containerStatuses"] = [{"name": "main", "imageID": "registry.example/server@sha256:" + "6" * 64}]
+    told.append("discovery", ResponseData(status=200, body=told.blob(json.dumps(body).encode())))
+    document = json.loads(render_json(told))
+    assert document["notes"][:2] == unusual
+    probe, server = document["ran"]
+    assert (probe["role"], probe["ids"], probe["finding"]) == ("probe", [], "no recorded pod shows it")
+    assert server["ids"] == ["registry.example/server@sha256:" + "6" * 64]
+    assert server["finding"].startswith("another digest than the pinned one")
 
 
 def test_no_default_name_is_one_that_a_submission_s_validator_reads() -> None:

@@ -63,6 +63,15 @@ def test_simulated_is_marked(root: ET.Element) -> None:
     assert {found.get("value") for found in root.iter("property") if found.get("name") == "simulated"} == {"true"}
 
 
+def test_each_suite_has_the_notes_that_the_page_has() -> None:
+    bundle: MemoryBundle = sample()
+    unusual = ["the server's certificate was not checked", "through a proxy"]
+    told = dataclasses.replace(bundle, plan=bundle.plan.model_copy(update={"unusual": unusual}))
+    for found in ET.fromstring(render_junit(told)).findall("testsuite"):
+        notes = [one.get("value") for one in found.iter("property") if one.get("name") == "note"]
+        assert notes[:2] == unusual
+
+
 def test_a_requirement_worse_than_its_probes_has_a_case_that_says_so() -> None:
     bundle: MemoryBundle = sample()
     dump = bundle.verdicts.model_dump()

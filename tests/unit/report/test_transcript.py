@@ -22,6 +22,18 @@ def test_bodies_stop_where_the_page_would_grow_too_big(monkeypatch: pytest.Monke
     assert 0 < len(told) < len(short)
 
 
+def test_a_body_that_was_left_out_is_not_further_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = sample()
+    scribe = Transcriber(bundle, "bundle/", frozenset())
+    digest = bundle.blob(b"the same every time")
+    monkeypatch.setattr(scribe, "_budget", 5)
+    assert "to keep this page small" in scribe._body(digest, "answer", "one").left_out
+    assert "to keep this page small" in scribe._body(digest, "answer", "another").left_out
+    scribe.new_requirement()
+    assert scribe._body(digest, "answer", "one").text
+    assert scribe._body(digest, "answer", "another").left_out == "the same bytes as shown further up"
+
+
 def test_every_blob_that_is_named_is_in_the_index() -> None:
     bundle = sample()
     scribe = Transcriber(bundle, "bundle/", frozenset({(LANE, 8)}))
