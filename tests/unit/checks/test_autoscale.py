@@ -25,6 +25,7 @@ from aiconform.engine import Context, Facts, RefusedError, StopProbe, Undecidabl
 from aiconform.evidence.headline import headline
 
 Obj = dict[str, Any]
+LINUX = {"kubernetes.io/os": "linux"}
 
 
 def facts(
@@ -123,7 +124,7 @@ def test_one_device_of_two_pods_says_nothing_where_nothing_tells_whether_devices
 def test_pods_of_several_nodes_are_pinned_to_these() -> None:
     ctx = cast("Context", Scripted())
     container: Obj = {"resources": {"limits": {}}}
-    assert workloads.pod_spec(ctx, container, nodes=["a"])["nodeSelector"] == {"kubernetes.io/hostname": "a"}
+    assert workloads.pod_spec(ctx, container, nodes=["a"])["nodeSelector"] == {**LINUX, "kubernetes.io/hostname": "a"}
     spec = workloads.pod_spec(ctx, container, nodes=["a", "b"])
     [term] = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert term == {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["a", "b"]}]}

@@ -122,7 +122,7 @@ class TestAsking:
         spec = ctx.made[-1]["spec"]
         assert spec["resourceClaims"] == [{"name": "accelerators", "resourceClaimTemplateName": "holder-1"}]
         assert spec["containers"][0]["resources"]["claims"] == [{"name": "accelerators"}]
-        assert spec["nodeSelector"] == {"kubernetes.io/hostname": "a"}
+        assert spec["nodeSelector"] == {"kubernetes.io/os": "linux", "kubernetes.io/hostname": "a"}
         assert "nodeName" not in spec
         assert {"key": "nvidia.com/gpu", "operator": "Exists"} in spec["tolerations"]
 
@@ -326,7 +326,7 @@ class TestPoolsOfClaimedDevices:
         resources = pod["spec"]["containers"][0]["resources"]
         assert (resources["claims"], resources["limits"][nodepools.UNKNOWN]) == ([{"name": "accelerators"}], "1")
         assert "gpu.nvidia.com" not in resources["limits"]
-        assert pod["spec"]["nodeSelector"] == {"pool": "gpus"}
+        assert pod["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "gpus"}
         assert {"key": "team", "operator": "Exists"} in pod["spec"]["tolerations"]
         assert "/dev/nvidia[0-9]*" in pod["spec"]["containers"][0]["command"][2]
 

@@ -122,9 +122,9 @@ def test_a_route_is_unresolved_only_for_its_reason(found: Obj, outcome: str) -> 
 
 
 def test_any_kind_of_address_makes_a_url() -> None:
-    assert FRONT.url("/predict") == "http://192.0.2.7:80/predict"
+    assert FRONT.url("/predict") == "http://[192.0.2.7]:80/predict"
     assert Gateway(FRONT.handle, CONTROLLER, "2001:db8::7", 80).url("/") == "http://[2001:db8::7]:80/"
-    assert Gateway(FRONT.handle, CONTROLLER, "lb.example.com", 80).url("/") == "http://lb.example.com:80/"
+    assert Gateway(FRONT.handle, CONTROLLER, "lb.example.com", 80, named=True).url("/") == "http://lb.example.com:80/"
 
 
 def test_rules_name_their_backends_with_weights() -> None:

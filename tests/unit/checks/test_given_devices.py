@@ -212,7 +212,7 @@ class TestManyNodes:
         ctx.on_create = lambda made: (there.append(len(ctx.made) - len(ctx.gone)), runs(made))[1]
         ctx.logs = lambda _pod: "devices=1\ntool=/bin/x\ndriver_exit=0"
         nodes = tuple(accelerator(2, ONE_EACH, name) for name in "abcde")
-        ctx.facts = SimpleNamespace(chosen=nodes, claimable=(), accelerators=nodes, option=lambda _: "")  # type: ignore[assignment]
+        ctx.facts = SimpleNamespace(chosen=nodes, claimable=(), accelerators=nodes, option=lambda _: "", groups=())  # type: ignore[assignment]
         of(driver_runtime_management.advertised_is_installed.function, ctx)
         assert there == [0, 1, 0, 1, 0]
         assert len(ctx.gone) == 5

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from aiconform.checks._kit.in_pods import asking
 from aiconform.checks._kit.workloads import program
 
 
@@ -63,6 +64,25 @@ def test_a_batch_tells_who_answered_and_when(server: int) -> None:
     assert (got["names"], got["order"]) == (["champion"], [0, 0, 0])
     assert got["at_ms"] == sorted(got["at_ms"])
     assert json.loads(got["first"]["body"])["backend"] == "champion"
+
+
+def test_an_address_of_either_family_may_be_in_brackets(server: int) -> None:
+    told = asked({"name": "a", "url": f"http://[127.0.0.1]:{server}/predict"})["a"]
+    assert told["served"] == {"champion": 1}
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "path"),
+    [
+        ("http://[fd00::1]:8080/a?b=c", "fd00::1", 8080, "/a?b=c"),
+        ("http://[10.0.0.1]:80/", "10.0.0.1", 80, "/"),
+        ("http://[fd00::1]/a", "fd00::1", 80, "/a"),
+        ("http://x.ns.svc/v1/chat/completions", "x.ns.svc", 80, "/v1/chat/completions"),
+        ("http://lb.example.com:8000/a", "lb.example.com", 8000, "/a"),
+    ],
+)
+def test_a_url_in_its_parts(url: str, host: str, port: int, path: str) -> None:
+    assert asking.parts(url) == (host, port, path)
 
 
 def test_the_server_tells_what_arrived(server: int) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from tests.support.scripted import Scripted
 
-from aiconform.checks._kit import pods
+from aiconform.checks._kit import pods, workloads
+from aiconform.checks._kit.script import Script
+from aiconform.engine import Context
 
 Obj = dict[str, Any]
 
@@ -67,3 +70,25 @@ def test_of_several_the_one_that_says_most_is_told_of() -> None:
     assert pods.running([CREATING, REFUSED, RUNS]).observed == "refused: CreateContainerError: why"
     assert pods.running([pod("waits"), CREATING, RUNS]).outcome == "blocked"
     assert pods.running([pod("waits"), RUNS]).outcome == "waiting"
+
+
+def restricted(*groups: str, **about: Any) -> Obj:
+    ctx = cast("Context", Scripted(*groups))
+    return pods.pod(ctx, "probe", pods.Container("c", Script("true", "")), **about)
+
+
+def test_a_pod_runs_as_nobody_in_particular_on_linux() -> None:
+    made = restricted(node="a")
+    assert made["spec"]["securityContext"]["runAsUser"] == 65532
+    assert made["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "kubernetes.io/hostname": "a"}
+    assert "annotations" not in made["metadata"]
+
+
+def test_openshift_chooses_the_user_and_is_told_which_constraint_is_meant() -> None:
+    made = restricted(pods.OPENSHIFT)
+    assert made["spec"]["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert made["metadata"]["annotations"] == {"openshift.io/required-scc": "restricted-v2"}
+    assert "annotations" not in restricted(pods.OPENSHIFT, root=True)["metadata"]
+    ctx = cast("Context", Scripted(pods.OPENSHIFT))
+    served = workloads.pod_spec(ctx, workloads.python_container(ctx, "c", "pass"))
+    assert "runAsUser" not in served["securityContext"]

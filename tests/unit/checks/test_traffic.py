@@ -148,7 +148,7 @@ def test_a_batch_waits_for_what_it_is_told_to_see() -> None:
     assert SCENE.batch("a", "h.test", settle="champion").settle["by"] == ["champion"]
     assert SCENE.batch("a", "h.test", settle=(404,)).settle["status"] == [404]
     sent = SCENE.batch("a", "h.test", path="/", headers={"x-model": "m"})
-    assert (sent.url, sent.headers) == ("http://192.0.2.7:80/", {"Host": "h.test", "x-model": "m"})
+    assert (sent.url, sent.headers) == ("http://[192.0.2.7]:80/", {"Host": "h.test", "x-model": "m"})
 
 
 def arrived(seen: Seen, **changed: Any) -> Answers:

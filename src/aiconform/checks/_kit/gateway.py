@@ -104,18 +104,18 @@ async def create(ctx: Context, hint: str, of: Class) -> Gateway:
     took_s = ctx.now - begun
     if ctx.option("gateway-address") == "in-cluster":
         address = await _in_cluster(ctx, handle, seen, state)
-        return Gateway(handle, of.controller, address, port, _settle_s("IPAddress", took_s))
+        return Gateway(handle, of.controller, address, port, _settle_s(took_s, named=False))
     if state.outcome == "blocked" and seen and only_address_lacks(seen[0]):
         raise await _without_address(ctx, handle, expected, state.observed)
     ctx.conclude(state, expected=expected, took_s=took_s, within_s=PROGRAMMED_S)
     address = seen[0]["status"]["addresses"][0]
-    settle_s = _settle_s(str(address.get("type") or "IPAddress"), took_s)
-    return Gateway(handle, of.controller, str(address["value"]), port, settle_s)
+    named = (address.get("type") or "IPAddress") != "IPAddress"
+    return Gateway(handle, of.controller, str(address["value"]), port, _settle_s(took_s, named=named), named)
 
 
-def _settle_s(kind: str, took_s: float) -> int:
-    """How long a change of routes may take on a Gateway with an address of this type, programmed in so many seconds."""
-    if kind != "IPAddress":
+def _settle_s(took_s: float, *, named: bool) -> int:
+    """How long a change of routes may take on a Gateway that was programmed in so many seconds."""
+    if named:
         # a load balancer's name is told at once, and takes minutes until it is known everywhere and its targets answer
         return SETTLE_S[1]
     return min(max(SETTLE_S[0], math.ceil(SLOWNESS * took_s)), SETTLE_S[1])

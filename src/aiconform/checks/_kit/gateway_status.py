@@ -30,6 +30,7 @@ class Gateway:
 
     Attributes:
         settle_s: how long a change of its routes may take until requests show it.
+        named: whether the address is a host's name, and not an IP address.
     """
 
     handle: Handle
@@ -37,10 +38,14 @@ class Gateway:
     address: str
     port: int
     settle_s: int = 60
+    named: bool = False
 
     def url(self, path: str) -> str:
-        """The URL of a path at its address, whatever host is asked for."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
+        """The URL of a path at its address, whatever host is asked for.
+
+        An IP address is in brackets, of either family: what we see of it is a pseudonym. Who asks takes them off.
+        """
+        host = self.address if self.named else f"[{self.address}]"
         return f"http://{host}:{self.port}{path}"
 
 

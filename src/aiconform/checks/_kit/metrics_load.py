@@ -53,13 +53,8 @@ async def start(ctx: Context, node: AcceleratorNode) -> Load:
     )
     hostname = node.label["kubernetes.io/hostname"]
     spec = workloads.pod_spec(ctx, container, nodes=(hostname,), restart="Never", claims=wish.sources)
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": ctx.name("load")},
-        "spec": {**spec, "activeDeadlineSeconds": pods.DEADLINE_S},
-    }
-    pod = await ctx.create(manifest)
+    whole = {**spec, "activeDeadlineSeconds": pods.DEADLINE_S}
+    pod = await ctx.create(pods.manifest(ctx, ctx.name("load"), whole))
     expected = f"{pod} runs on {node.node} with one {node.resource}"
     further = devices.explain(ctx, Probing(pod, script.Script(text, end), node))
     await ctx.until(pod, pods.running, expected=expected, within_s=90, explain=further)

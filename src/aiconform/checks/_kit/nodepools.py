@@ -175,7 +175,7 @@ async def pod(ctx: Context, hint: str, pool: NodePool, resources: Mapping[str, s
     manifest = pods.pod(ctx, hint, container, claims=asked.sources)
     spec = manifest["spec"]
     spec["activeDeadlineSeconds"] = HOLD_S
-    spec["nodeSelector"] = dict([pool.label])
+    spec["nodeSelector"] = pods.on_linux(dict([pool.label]))
     known = {taint["key"] for taint in spec["tolerations"]}
     spec["tolerations"] += [{"key": key, "operator": "Exists"} for key in pool.taints if key not in known]
     manifest["metadata"]["annotations"] = dict(_STAYS)

@@ -84,8 +84,7 @@ async def compute(ctx: Context, *, join_s: int = 60) -> None:
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     }
     spec = {**ray_cluster.pod_spec(ctx, container), "restartPolicy": "Never", "activeDeadlineSeconds": pods.DEADLINE_S}
-    meta = {"name": ctx.name("task"), "labels": dict(workloads.TALKS)}
-    client = await ctx.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    client = await ctx.create(pods.manifest(ctx, ctx.name("task"), spec, workloads.TALKS))
     await ctx.until(client, pods.running, expected=f"{client} runs", within_s=90)
     report = parse((await ctx.log(client, "client", end=end, within_s=join_s + 150)).splitlines())
     names = sorted(pod["metadata"]["name"] for pod in members)

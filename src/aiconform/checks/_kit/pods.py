@@ -14,13 +14,9 @@ Obj = dict[str, Any]
 DEADLINE_S = 900
 """No probe pod outlives this, whatever becomes of us."""
 
-RESTRICTED: Obj = {
-    "runAsNonRoot": True,
-    "runAsUser": 65532,
-    "runAsGroup": 65532,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-"""Security context of a pod that meets the restricted Pod Security Standard."""
+OPENSHIFT = "security.openshift.io/v1"
+_USER = (65532, 65532)
+_LINUX = {"kubernetes.io/os": "linux"}
 
 _NO_ROOM = ("Insufficient", "Too many pods", "cannot allocate all claims")
 _TAKEN = frozenset({"Evicted", "NodeShutdown", "Terminated", "Preempting", "OutOfcpu", "OutOfmemory", "OutOfpods"})
@@ -71,16 +67,45 @@ def pod(
         "enableServiceLinks": False,
         "containers": made,
         "tolerations": tolerations(ctx),
+        "nodeSelector": on_linux({"kubernetes.io/hostname": node} if node else {}),
     }
     if not root:
-        spec["securityContext"] = RESTRICTED
-    if node:
-        spec["nodeSelector"] = {"kubernetes.io/hostname": node}
+        spec["securityContext"] = restricted(ctx)
     if chosen := runtime_class or class_of(ctx, made):
         spec["runtimeClassName"] = chosen
     if claims:
         spec["resourceClaims"] = [{"name": name, **source} for name, source in claims.items()]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ctx.name(hint)}, "spec": spec}
+    return manifest(ctx, ctx.name(hint), spec)
+
+
+def manifest(ctx: Context, name: str, spec: Obj, labels: Mapping[str, str] | None = None) -> Obj:
+    """A pod that no controller makes.
+
+    OpenShift gives such a pod the security context constraint of most privileges that its maker may use, which for an
+    administrator is one that has the image's user run it; so it is told which one is meant.
+    """
+    meta: Obj = {"name": name, **({"labels": dict(labels)} if labels else {})}
+    if OPENSHIFT in ctx.facts.groups and spec.get("securityContext"):
+        meta["annotations"] = {"openshift.io/required-scc": "restricted-v2"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+
+
+def restricted(ctx: Context, user: tuple[int, int] = _USER) -> Obj:
+    """Security context of a pod that meets the restricted Pod Security Standard; OpenShift chooses the user itself.
+
+    Args:
+        ctx: the probe's context.
+        user: numbers of user and group to run as.
+    """
+    context: Obj = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    if OPENSHIFT not in ctx.facts.groups:
+        context.update(runAsUser=user[0], runAsGroup=user[1])
+    return context
+
+
+def on_linux(labels: Mapping[str, str]) -> dict[str, str]:
+    """A node selector for these labels; a node of another system could run none of our images."""
+    return {**_LINUX, **labels}
 
 
 def class_of(ctx: Context, containers: Iterable[Obj]) -> str:

@@ -30,7 +30,7 @@ async def _start(ctx: Context, url: str) -> Handle:
         ctx, "relay", workloads.program("relaying"), url.rstrip("/"), str(PORT), port=PORT
     )
     spec = {**workloads.pod_spec(ctx, container, restart="Never"), "activeDeadlineSeconds": 2 * pods.DEADLINE_S}
-    pod = await ctx.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": ctx.name("relay")}, "spec": spec})
+    pod = await ctx.create(pods.manifest(ctx, ctx.name("relay"), spec))
 
     def ready(objects: list[dict[str, object]]) -> State:
         state = pods.running(objects)

@@ -19,7 +19,7 @@ NODES = 2
 
 CLIENT_PORT = 10001
 
-_SECURITY: Obj = {**pods.RESTRICTED, "runAsUser": 1000, "runAsGroup": 100}
+_USER = (1000, 100)
 """The user of Ray's public image, whose home only he can write to."""
 
 _RESTRICTED: Obj = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -33,8 +33,9 @@ def pod_spec(ctx: Context, container: Obj) -> Obj:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 2,
-        "securityContext": _SECURITY,
+        "securityContext": pods.restricted(ctx, _USER),
         "tolerations": pods.tolerations(ctx),
+        "nodeSelector": pods.on_linux({}),
         "containers": [
             {
                 "image": ctx.image("ray"),

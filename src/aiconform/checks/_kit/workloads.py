@@ -99,15 +99,14 @@ def pod_spec(
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": pods.RESTRICTED,
+        "securityContext": pods.restricted(ctx),
         "containers": [container],
         "tolerations": pods.tolerations(ctx),
+        "nodeSelector": pods.on_linux({_HOST_LABEL: nodes[0]} if len(nodes) == 1 else {}),
     }
     if chosen := pods.class_of(ctx, [container]):
         spec["runtimeClassName"] = chosen
-    if len(nodes) == 1:
-        spec["nodeSelector"] = {_HOST_LABEL: nodes[0]}
-    elif nodes:
+    if len(nodes) > 1:
         among = {"matchExpressions": [{"key": _HOST_LABEL, "operator": "In", "values": list(nodes)}]}
         required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [among]}}
         spec["affinity"] = {"nodeAffinity": required}
@@ -264,13 +263,8 @@ async def client(ctx: Context, hint: str, batches: Sequence[Batch]) -> Client:
     end = ctx.name("report-ends")
     spec = json.dumps([_sent(batch) for batch in batches])
     container = python_container(ctx, "client", program("asking"), spec, end)
-    manifest: Obj = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": ctx.name(hint), "labels": dict(TALKS)},
-        "spec": {**pod_spec(ctx, container, restart="Never"), "activeDeadlineSeconds": pods.DEADLINE_S},
-    }
-    pod = await ctx.create(manifest)
+    whole = {**pod_spec(ctx, container, restart="Never"), "activeDeadlineSeconds": pods.DEADLINE_S}
+    pod = await ctx.create(pods.manifest(ctx, ctx.name(hint), whole, TALKS))
     await ctx.until(pod, pods.running, expected=f"{pod} runs", within_s=90)
     return Client(pod, tuple(batches), end)
 

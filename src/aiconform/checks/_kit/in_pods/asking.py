@@ -3,7 +3,7 @@
 Usage: asking.py BATCHES END, where BATCHES is a JSON list of objects::
 
     name      of the batch
-    url       http://address:port/path
+    url       http://host[:port]/path, the host in brackets where it is an IP address, of either family
     method, headers, body    as sent; body is text
     count     how many requests, one after another (1)
     every_ms  so many milliseconds between the beginnings of two requests, if they do not take longer
@@ -23,17 +23,22 @@ import json
 import sys
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 UNSETTLED = 3
 
 
+def parts(url: str) -> tuple[str, int, str]:
+    """Host, port and the rest of a URL; the standard library takes no IPv4 address in brackets."""
+    place, _, path = url.removeprefix("http://").partition("/")
+    host, _, port = place.removeprefix("[").partition("]") if place.startswith("[") else place.partition(":")
+    return host, int(port.removeprefix(":") or 80), f"/{path}"
+
+
 def ask(batch: dict[str, Any]) -> tuple[int, str, dict[str, str], str]:
     """One request: status, who served it, headers, body."""
-    url = urlsplit(batch["url"])
-    connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=10)
+    host, port, path = parts(batch["url"])
+    connection = http.client.HTTPConnection(host, port, timeout=10)
     try:
-        path = url.path + (f"?{url.query}" if url.query else "")
         body = batch.get("body")
         connection.request(
             batch.get("method", "GET"), path, body.encode() if body else None, batch.get("headers") or {}
