@@ -89,8 +89,8 @@ class Unreadable:
 def verify(ctx: click.Context, bundle: Path, form: str) -> None:
     """Check BUNDLE, a directory or its archive: intact, complete, every verdict derived again by replay.
 
-    Exit codes: 0 it holds; 1 it does not, or cannot be read; 3 it is intact, but was judged by other code, which reaches
-    other verdicts.
+    Exit codes: 0 it holds; 1 it does not, or cannot be read; 3 it is intact, but was judged by other code, which
+    reaches other verdicts.
     """
     from aiconform.evidence.reader import open_bundle
 
