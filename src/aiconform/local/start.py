@@ -129,13 +129,18 @@ def _k0s(program: Path | None) -> Path | None:
 
 
 def _running(home: Home, wanted: Profile, given_k0s: Path | None) -> Cluster | None:
-    if not home.ready_file.exists():
+    if not home.ready_file.exists() or _forsaken(home.read()):
         home.wait_gone(STOPPING_S)
     state = home.read()
     if not home.alive():
         return None
-    if state is None or not home.ready_file.exists():
+    if state is None or not home.ready_file.exists() or _forsaken(state):
         raise _occupied(home)
+    if state.owner_pid not in (None, os.getpid()):
+        raise LocalClusterError(
+            f"local cluster {home.name!r} belongs to another run (process {state.owner_pid}), and ends with it",
+            hint="choose another --name, or wait for that run",
+        )
     if state.profile != wanted.name:
         raise LocalClusterError(
             f"local cluster {home.name!r} runs already, with profile {state.profile}",
@@ -147,6 +152,11 @@ def _running(home: Home, wanted: Profile, given_k0s: Path | None) -> Cluster | N
             hint="stop it with `aiconform local down`, or choose another --name",
         )
     return Cluster(home, state)
+
+
+def _forsaken(state: ClusterState | None) -> bool:
+    """Whether the cluster is ending because its owner did."""
+    return state is not None and state.owner_pid is not None and not kernel.lives(state.owner_pid)
 
 
 def _occupied(home: Home) -> LocalClusterError:
