@@ -24,7 +24,7 @@ from aiconform.local.node import kernel
 from aiconform.local.profiles import Profile, profile
 from aiconform.local.registration import Registration
 from aiconform.local.state import ClusterState, Home, NodeState
-from aiconform.local.supervisor import READY
+from aiconform.local.supervisor import KEPT, READY
 from aiconform.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def up(
         try:
             cluster = boots.run(lock, port, made, own if installers is None else installers)
         except AiconformError as error:
-            raise _with_logs(error, logs.keep(home)) from error
+            raise _with_logs(error, boots.keep_logs()) from error
         except OSError as error:
             raise LocalClusterError(
                 f"cannot start local cluster {name!r}: {error}", hint=f"check the space and rights of {home.directory}"
@@ -166,9 +166,9 @@ def _occupied(home: Home) -> LocalClusterError:
     )
 
 
-def _with_logs(error: AiconformError, place: Path) -> AiconformError:
+def _with_logs(error: AiconformError, place: Path | None) -> AiconformError:
     """The same error, with the place where the logs were kept."""
-    if not place.is_dir():
+    if place is None:
         return error
     return type(error)(error.message, details=[*error.details, f"logs kept in {place}"], hint=error.hint)
 
@@ -225,6 +225,15 @@ class _Boot:
         self._wait("the supervisor to take over", self._home.ready_file.exists)
         self._progress.finished("local cluster ready", f"{time.monotonic() - self._begun:.1f} s")
         return cluster
+
+    def keep_logs(self) -> Path | None:
+        """Keep the logs of an attempt that failed; where they are, None if there are none or they cannot be kept."""
+        if self._janitor is not None and self._janitor.poll() is not None:  # it removed them, and kept a copy
+            return logs.kept(self._home.name) if self._janitor.returncode == KEPT else None
+        try:
+            return logs.keep(self._home)
+        except OSError:  # a full disk may be why the attempt failed: what is told is that
+            return None
 
     def release(self) -> None:
         """Let go of the cluster: if it is not ready by now, it ends, and this waits until nothing is left."""

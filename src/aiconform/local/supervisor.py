@@ -44,6 +44,9 @@ CHANGED = signal.SIGUSR1
 
 GONE_LIMIT_S = 5.0
 
+KEPT = 3
+"""Exit code of a janitor that kept the logs, because the supervisor failed."""
+
 
 class _NodeProcess:
     """A node's outer process; see :mod:`aiconform.local.node.init`."""
@@ -335,12 +338,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: _pass_on(descriptor))
     for name in ("OWNER_FD", "LISTEN_FD"):
         os.close(int(os.environ[name]))
-    failed = os.waitpid(child, 0)[1] != 0 and home.ready_file.exists()  # before that `up` keeps them
-    if failed:
+    code = 0
+    if os.waitpid(child, 0)[1] != 0:  # told to end, by `up` or `down`, it ends well
         with contextlib.suppress(OSError):
-            logs.keep(home)
+            code = KEPT if logs.keep(home) else 0
     _clean(home)
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
 from aiconform.errors import LocalClusterError
-from aiconform.local import start
+from aiconform.local import boot, logs, start, supervisor
 from aiconform.local.profiles import PROFILES
 from aiconform.local.state import ClusterState, Home
+from aiconform.progress import Silent
 
 PLAIN = PROFILES["plain"]
 
@@ -57,3 +59,57 @@ def test_a_cluster_that_ends_with_its_owner_is_waited_for(home, running, monkeyp
         with pytest.raises(LocalClusterError, match="started or stopped"):  # it does not end in time
             start._running(home, PLAIN, None)
     assert waited == [start.STOPPING_S]
+
+
+@pytest.fixture
+def failing(home, monkeypatch) -> Home:
+    """A start that fails once there are logs."""
+    monkeypatch.setattr("aiconform.local.node.cgroups.hierarchies", lambda: ())
+    monkeypatch.setattr(start.parts, "require_root", lambda: None)
+    monkeypatch.setattr(start.seed, "ensure", lambda *_: None)
+    monkeypatch.setattr(start.inotify, "check", lambda _nodes: None)
+
+    def run(boots, *_):
+        boots._home.logs.mkdir()
+        (boots._home.logs / "etcd.log").write_text("no space left on device")
+        raise LocalClusterError("the local cluster did not come up", details=["etcd ended"], hint="see there")
+
+    monkeypatch.setattr(start._Boot, "run", run)
+    return home
+
+
+def test_a_failed_start_says_where_its_logs_are(failing) -> None:
+    with pytest.raises(LocalClusterError, match="did not come up") as caught:
+        start.up(failing.name, "plain", ready_made=boot.Parts({}, ()))
+    assert caught.value.details == ("etcd ended", f"logs kept in {logs.kept(failing.name)}")
+    assert (logs.kept(failing.name) / "etcd.log").exists()
+    assert not failing.directory.exists()
+
+
+def test_a_failed_start_is_told_though_its_logs_cannot_be_kept(failing, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
+    with pytest.raises(LocalClusterError, match="did not come up") as caught:
+        start.up(failing.name, "plain", ready_made=boot.Parts({}, ()))
+    assert caught.value.details == ("etcd ended",)
+    assert not failing.directory.exists()
+
+
+@pytest.mark.parametrize("code", [0, supervisor.KEPT])
+def test_logs_that_the_janitor_kept_are_named_and_no_older_ones(home, code) -> None:
+    logs.kept(home.name).mkdir(parents=True)
+    boots = start._Boot(home, PLAIN, Silent(), None, home.directory)
+    boots._janitor = SimpleNamespace(poll=lambda: code, returncode=code)
+    assert boots.keep_logs() == (logs.kept(home.name) if code else None)
+
+
+def test_logs_that_cannot_be_copied_leave_those_of_the_failure_before(home) -> None:
+    before = logs.kept(home.name)
+    before.mkdir(parents=True)
+    (before / "etcd.log").write_text("before")
+    assert logs.keep(home) is None
+    home.logs.mkdir(parents=True)
+    (home.logs / "gone.log").symlink_to("nowhere")
+    with pytest.raises(OSError, match="gone"):
+        logs.keep(home)
+    assert (before / "etcd.log").read_text() == "before"
+    assert list(before.parent.iterdir()) == [before]
