@@ -228,8 +228,8 @@ class _Boot:
 
     def keep_logs(self) -> Path | None:
         """Keep the logs of an attempt that failed; where they are, None if there are none or they cannot be kept."""
-        if self._janitor is not None and self._janitor.poll() is not None:  # it removed them, and kept a copy
-            return logs.kept(self._home.name) if self._janitor.returncode == KEPT else None
+        if self._janitor is not None and self._janitor.poll() == KEPT:  # it removed them, and has the copy
+            return logs.kept(self._home.name)
         try:
             return logs.keep(self._home)
         except OSError:  # a full disk may be why the attempt failed: what is told is that

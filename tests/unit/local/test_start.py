@@ -98,8 +98,16 @@ def test_a_failed_start_is_told_though_its_logs_cannot_be_kept(failing, tmp_path
 def test_logs_that_the_janitor_kept_are_named_and_no_older_ones(home, code) -> None:
     logs.kept(home.name).mkdir(parents=True)
     boots = start._Boot(home, PLAIN, Silent(), None, home.directory)
-    boots._janitor = SimpleNamespace(poll=lambda: code, returncode=code)
+    boots._janitor = SimpleNamespace(poll=lambda: code)
     assert boots.keep_logs() == (logs.kept(home.name) if code else None)
+
+
+def test_logs_of_a_janitor_that_could_not_begin_are_kept(home) -> None:
+    home.logs.mkdir(parents=True)
+    boots = start._Boot(home, PLAIN, Silent(), None, home.directory)
+    boots._janitor = SimpleNamespace(poll=lambda: 1)  # it left them where they were
+    assert boots.keep_logs() == logs.kept(home.name)
+    assert logs.kept(home.name).is_dir()
 
 
 def test_logs_that_cannot_be_copied_leave_those_of_the_failure_before(home) -> None:
