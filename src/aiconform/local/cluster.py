@@ -123,10 +123,10 @@ class Cluster:
 
 
 def enter_argv(pid: int) -> list[str]:
-    """The command that runs another inside a node, given its first process."""
+    """The command that runs another inside a node, given its first process; it begins in the node's ``/``."""
     namespaces = ("--mount", "--net", "--uts", "--ipc", "--pid", "--cgroup")
     environment = ("PATH=/run/aiconform/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp")
-    return ["nsenter", f"--target={pid}", *namespaces, "--wdns=/", "env", "-i", *environment]
+    return ["nsenter", f"--target={pid}", *namespaces, "env", "-i", *environment]
 
 
 def find(name: str = "default") -> Cluster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from aiconform.local import cache
@@ -14,14 +15,21 @@ def kept(name: str) -> Path:
     return cache.directory() / "logs" / f"local-{name}"
 
 
-def keep(home: Home) -> Path:
+def keep(home: Home) -> Path | None:
     """Copy a failed cluster's logs to the cache, over those of the failure before.
 
+    Returns:
+        Where they are; None if the cluster has none.
+
     Raises:
-        OSError: the cache cannot be written.
+        OSError: the cache cannot be written, or the cluster is removed meanwhile; what was kept before stays.
     """
+    if not home.logs.is_dir():
+        return None
     place = kept(home.name)
-    shutil.rmtree(place, ignore_errors=True)
-    if home.logs.is_dir():
-        shutil.copytree(home.logs, place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=place.parent) as scratch:
+        copy = shutil.copytree(home.logs, Path(scratch) / place.name)
+        shutil.rmtree(place, ignore_errors=True)
+        copy.rename(place)
     return place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from aiconform.errors import LocalClusterError
 from aiconform.local import boot
 from aiconform.local.profiles import NodeSpec, Profile
-from aiconform.local.state import base_directory
+from aiconform.local.state import base_directory, write_atomically
 from aiconform.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -38,11 +39,18 @@ def require_root() -> None:
     """
     if os.geteuid() == 0:
         return
-    program = shutil.which(sys.argv[0]) or sys.argv[0]
-    command = shlex.join(["sudo", "--preserve-env=HOME,XDG_CACHE_HOME,XDG_STATE_HOME", program, *sys.argv[1:]])
+    command = ["sudo", "--preserve-env=HOME,XDG_CACHE_HOME,XDG_STATE_HOME", *_this_command()]
     raise LocalClusterError(
-        "a local cluster needs root: it makes namespaces, mounts and cgroups of its own", hint=command
+        "a local cluster needs root: it makes namespaces, mounts and cgroups of its own", hint=shlex.join(command)
     )
+
+
+def _this_command() -> list[str]:
+    """The command that started this process, as it works with another PATH too."""
+    program = shutil.which(sys.argv[0])
+    if program is None and sys.argv[0].endswith(".py"):  # python -m: that file cannot be executed
+        return [sys.executable, *sys.orig_argv[1:]]
+    return [program or sys.argv[0], *sys.argv[1:]]
 
 
 def collect(
@@ -166,12 +174,20 @@ def module_dir(module: str, progress: Progress) -> Path:
 
     pins = "-".join(build.key(item) for item in COMPONENTS.values() if module in (item.pin / "go.mod").read_text())
     memory = cache.directory() / "modules" / f"{module.replace('/', '_')}-{pins}"
-    if memory.exists() and Path(memory.read_text()).is_dir():
-        return Path(memory.read_text())
+    known = _noted(memory)
+    if known is not None:
+        return known
     found = build.module_dir(module, progress)
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(str(found))
+    with contextlib.suppress(OSError), cache.lock(memory.name):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(memory, str(found), 0o644)
     return found
+
+
+def _noted(memory: Path) -> Path | None:
+    """The directory that a note names; None without one: a full disk or a crash leaves notes that name nothing."""
+    place = Path(memory.read_text()) if memory.exists() else Path()
+    return place if place.is_absolute() and place.is_dir() else None
 
 
 def _version(component: str) -> str:

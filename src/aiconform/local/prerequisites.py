@@ -91,6 +91,7 @@ TO_RUN = (
     _program("nft", "nftables", "Services: kube-proxy writes nftables rules"),
     _program("ip", "iproute2", "the network between nodes"),
     _program("nsenter", "util-linux", "entering a node's namespaces"),
+    _program("setpriv", "util-linux", "ending helpers together with what they help"),
     _program("mount", "mount", "volumes of pods"),
     _program("busybox", "busybox-static", "the shell in test images"),
     _program("ldd", "libc-bin", "finding the C library for images"),

@@ -24,7 +24,7 @@ from aiconform.local.node import kernel
 from aiconform.local.profiles import Profile, profile
 from aiconform.local.registration import Registration
 from aiconform.local.state import ClusterState, Home, NodeState
-from aiconform.local.supervisor import READY
+from aiconform.local.supervisor import KEPT, READY
 from aiconform.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def up(
         try:
             cluster = boots.run(lock, port, made, own if installers is None else installers)
         except AiconformError as error:
-            raise _with_logs(error, logs.keep(home)) from error
+            raise _with_logs(error, boots.keep_logs()) from error
         except OSError as error:
             raise LocalClusterError(
                 f"cannot start local cluster {name!r}: {error}", hint=f"check the space and rights of {home.directory}"
@@ -129,13 +129,18 @@ def _k0s(program: Path | None) -> Path | None:
 
 
 def _running(home: Home, wanted: Profile, given_k0s: Path | None) -> Cluster | None:
-    if not home.ready_file.exists():
+    if not home.ready_file.exists() or _forsaken(home.read()):
         home.wait_gone(STOPPING_S)
     state = home.read()
     if not home.alive():
         return None
-    if state is None or not home.ready_file.exists():
+    if state is None or not home.ready_file.exists() or _forsaken(state):
         raise _occupied(home)
+    if state.owner_pid not in (None, os.getpid()):
+        raise LocalClusterError(
+            f"local cluster {home.name!r} belongs to another run (process {state.owner_pid}), and ends with it",
+            hint="choose another --name, or wait for that run",
+        )
     if state.profile != wanted.name:
         raise LocalClusterError(
             f"local cluster {home.name!r} runs already, with profile {state.profile}",
@@ -149,6 +154,11 @@ def _running(home: Home, wanted: Profile, given_k0s: Path | None) -> Cluster | N
     return Cluster(home, state)
 
 
+def _forsaken(state: ClusterState | None) -> bool:
+    """Whether the cluster is ending because its owner did."""
+    return state is not None and state.owner_pid is not None and not kernel.lives(state.owner_pid)
+
+
 def _occupied(home: Home) -> LocalClusterError:
     return LocalClusterError(
         f"local cluster {home.name!r} is being started or stopped by another process",
@@ -156,9 +166,9 @@ def _occupied(home: Home) -> LocalClusterError:
     )
 
 
-def _with_logs(error: AiconformError, place: Path) -> AiconformError:
+def _with_logs(error: AiconformError, place: Path | None) -> AiconformError:
     """The same error, with the place where the logs were kept."""
-    if not place.is_dir():
+    if place is None:
         return error
     return type(error)(error.message, details=[*error.details, f"logs kept in {place}"], hint=error.hint)
 
@@ -215,6 +225,15 @@ class _Boot:
         self._wait("the supervisor to take over", self._home.ready_file.exists)
         self._progress.finished("local cluster ready", f"{time.monotonic() - self._begun:.1f} s")
         return cluster
+
+    def keep_logs(self) -> Path | None:
+        """Keep the logs of an attempt that failed; where they are, None if there are none or they cannot be kept."""
+        if self._janitor is not None and self._janitor.poll() == KEPT:  # it removed them, and has the copy
+            return logs.kept(self._home.name)
+        try:
+            return logs.keep(self._home)
+        except OSError:  # a full disk may be why the attempt failed: what is told is that
+            return None
 
     def release(self) -> None:
         """Let go of the cluster: if it is not ready by now, it ends, and this waits until nothing is left."""

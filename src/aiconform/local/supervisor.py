@@ -33,7 +33,7 @@ from aiconform.errors import AiconformError, LocalClusterError
 from aiconform.local import logs
 from aiconform.local.companions import Companions
 from aiconform.local.node import cgroups, kernel, network
-from aiconform.local.node.services import FIRST_DELAY_S, LONGEST_DELAY_S, Log, describe_exit
+from aiconform.local.node.services import FIRST_DELAY_S, LONGEST_DELAY_S, UNTOLD_S, Log, describe_exit
 from aiconform.local.state import ClusterState, Home, NodeState, write_atomically
 
 READY = b"ready\n"
@@ -43,6 +43,9 @@ CHANGED = signal.SIGUSR1
 """Tells the supervisor that the cluster's description or its companions changed."""
 
 GONE_LIMIT_S = 5.0
+
+KEPT = 3
+"""Exit code of a janitor that kept the logs, because the supervisor failed."""
 
 
 class _NodeProcess:
@@ -126,6 +129,7 @@ class Supervisor:
         self._selector.register(self._wake_reader, selectors.EVENT_READ, lambda _: os.read(self._wake_reader, 4096))
         self._companions = Companions(home, self._log)
         self._changed = False
+        self._untold = False
         self._stop = False
 
     def run(self) -> None:
@@ -197,13 +201,20 @@ class Supervisor:
         self._stop = True
 
     def _pause_s(self) -> float | None:
-        return None if all(node.process for node in self._nodes) and self._companions.run() else 0.1
+        if not all(node.process for node in self._nodes) or not self._companions.run():
+            return 0.1
+        return UNTOLD_S if self._untold else None
 
     def _start_due(self) -> None:
         now = time.monotonic()
         due = [node for node in self._nodes if node.process is None and now >= node.not_before]
-        if not due:
-            return
+        if due:
+            self._try(due)
+        if due or self._untold:
+            self._write_report()
+
+    def _try(self, due: list[_Node]) -> None:
+        """Start nodes; once the cluster is ready, those that cannot be started are started again later."""
         try:
             self._start(due)
         except LocalClusterError as error:
@@ -213,7 +224,6 @@ class Supervisor:
             for node in due:
                 if node.process:
                     node.process.kill()
-        self._write_report()
 
     def _start(self, due: list[_Node]) -> None:
         """Start nodes side by side, wire them, and let them go on."""
@@ -267,7 +277,12 @@ class Supervisor:
 
     def _write_report(self) -> None:
         report = {"supervisor": os.getpid(), "nodes": {node.state.name: node.pid for node in self._nodes}}
-        write_atomically(self._home.directory / "supervisor.json", json.dumps(report))
+        try:
+            write_atomically(self._home.directory / "supervisor.json", json.dumps(report))
+        except OSError:
+            self._untold = True
+        else:
+            self._untold = False
 
 
 def _supervise(home: Home, janitor: int) -> int:
@@ -323,12 +338,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: _pass_on(descriptor))
     for name in ("OWNER_FD", "LISTEN_FD"):
         os.close(int(os.environ[name]))
-    failed = os.waitpid(child, 0)[1] != 0 and home.ready_file.exists()  # before that `up` keeps them
-    if failed:
+    code = 0
+    if os.waitpid(child, 0)[1] != 0:  # told to end, by `up` or `down`, it ends well
         with contextlib.suppress(OSError):
-            logs.keep(home)
+            code = KEPT if logs.keep(home) else 0
     _clean(home)
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from aiconform.local.inspection import NodeStatus, ServiceStatus, Status
 from aiconform.local.profiles import PROFILES
 from aiconform.local.programs import build
 from aiconform.local.state import ClusterState, Home, NodeState
+from aiconform.progress import Silent
 
 
 def test_an_ordinary_user_gets_the_sudo_line(monkeypatch) -> None:
@@ -26,6 +27,59 @@ def test_an_ordinary_user_gets_the_sudo_line(monkeypatch) -> None:
         parts.require_root()
     assert caught.value.hint.startswith("sudo ")
     assert caught.value.hint.endswith(" local up --name x")
+
+
+def test_who_runs_the_module_gets_a_line_that_can_be_executed(tmp_path, monkeypatch) -> None:
+    module = tmp_path / "__main__.py"
+    module.touch(mode=0o644)
+    monkeypatch.setattr(parts.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "argv", [str(module), "local", "up"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "aiconform", "local", "up"])
+    with pytest.raises(LocalClusterError) as caught:
+        parts.require_root()
+    assert caught.value.hint.endswith(f" {sys.executable} -m aiconform local up")
+
+
+@pytest.fixture
+def asked_go(tmp_path, monkeypatch):
+    """Modules that Go was asked for; it has them all in one directory."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked: list[str] = []
+
+    def module_dir(module, _progress):
+        asked.append(module)
+        return tmp_path
+
+    monkeypatch.setattr(build, "module_dir", module_dir)
+    return asked
+
+
+def notes(tmp_path) -> list:
+    return list((tmp_path / "cache/aiconform/modules").iterdir())
+
+
+def test_where_a_module_is_is_asked_once(tmp_path, asked_go) -> None:
+    assert [parts.module_dir(parts.NVML[0], Silent()) for _ in range(2)] == [tmp_path] * 2
+    assert asked_go == [parts.NVML[0]]
+    assert [note.read_text() for note in notes(tmp_path)] == [str(tmp_path)]
+
+
+@pytest.mark.parametrize("text", ["", ".", "/no/such/place", "\0\0"])
+def test_a_note_that_names_no_place_is_written_anew(tmp_path, asked_go, text) -> None:
+    parts.module_dir(parts.NVML[0], Silent())
+    (note,) = notes(tmp_path)
+    note.write_text(text)
+    assert parts.module_dir(parts.NVML[0], Silent()) == tmp_path
+    assert note.read_text() == str(tmp_path)
+
+
+def test_a_note_is_whole_or_not_there(tmp_path, asked_go, monkeypatch) -> None:
+    parts.module_dir(parts.NVML[0], Silent())
+    (note,) = notes(tmp_path)
+    note.unlink()
+    note.with_name(f"{note.name}.new").symlink_to("/dev/full")
+    assert parts.module_dir(parts.NVML[0], Silent()) == tmp_path
+    assert not note.exists()
 
 
 def test_profiles_without_accelerators_need_no_more_than_kubernetes() -> None:

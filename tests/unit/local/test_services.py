@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -100,3 +101,51 @@ def test_our_own_notes_do_not_push_out_the_last_words(tmp_path) -> None:
 )
 def test_ends_in_words(code, words) -> None:
     assert describe_exit(code) == words
+
+
+def test_a_full_disk_costs_lines_and_nothing_else(tmp_path, monkeypatch) -> None:
+    (tmp_path / "x.log").symlink_to("/dev/full")
+    log = Log(tmp_path / "x.log")
+    log.write(b"panic: boom\n")
+    log.note("x ended")
+    assert list(log.tail) == ["panic: boom"]
+    monkeypatch.setattr(services, "LOG_BYTES", 1)
+    log.write(b"room again\n")
+    assert (tmp_path / "x.log").read_text() == "room again\n"
+    log.close()
+
+
+def test_a_log_that_could_not_be_begun_anew_goes_on_later(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(services, "LOG_BYTES", 20)
+    log = Log(tmp_path / "x.log")
+    log.write(b"first" * 3)
+    with monkeypatch.context() as full:
+        full.setattr(services.Path, "open", no_space)
+        log.write(b"second" * 3)
+    assert list(log.tail) == ["first" * 3, "second" * 3]
+    log.write(b"third" * 3)
+    assert (tmp_path / "x.log").read_text() == "third" * 3
+    assert (tmp_path / "x.log.1").read_text() == "first" * 3
+    log.close()
+
+
+def no_space(*_arguments, **_options):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_node_lives_without_its_report_and_writes_it_once_there_is_room(tmp_path) -> None:
+    (tmp_path / "report.json.new").symlink_to("/dev/full")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/crash.log").symlink_to("/dev/full")
+    (tmp_path / "logs/node.log").symlink_to("/dev/full")
+    with subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path)], start_new_session=True) as process:
+        try:
+            time.sleep(1.5)
+            assert process.poll() is None
+            assert not (tmp_path / "report.json").exists()
+            (tmp_path / "report.json.new").unlink()
+            found = wait_for(lambda r: r["after"]["pid"] and r["crash"]["restarts"], tmp_path)
+            assert found["crash"]["tail"] == ["why"] * len(found["crash"]["tail"])
+        finally:
+            process.kill()
+    os.kill(found["after"]["pid"], signal.SIGKILL)

@@ -119,3 +119,20 @@ def test_readers_never_see_half_a_file(tmp_path) -> None:
     assert path.read_text() == "two"
     assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+OLD_NSENTER = {"target", "mount", "net", "uts", "ipc", "pid", "cgroup"}
+"""Options of util-linux 2.33, the oldest that has all we use."""
+
+
+def test_a_node_is_entered_with_options_that_old_machines_know() -> None:
+    argv = cluster.enter_argv(7)
+    options = argv[1 : argv.index("env")]
+    assert {option.removeprefix("--").partition("=")[0] for option in options} <= OLD_NSENTER
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces are entered by root")
+def test_who_enters_a_node_is_in_its_root(tmp_path) -> None:
+    command = [*cluster.enter_argv(os.getpid()), "pwd"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "/\n"

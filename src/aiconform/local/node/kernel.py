@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 from pathlib import Path
 
@@ -86,6 +87,18 @@ def bind(source: str | Path, target: str | Path, *, read_only: bool = False) -> 
 def boot_id() -> str:
     """Identity of the running boot of this machine; state written under another one is stale."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def lives(pid: int) -> bool:
+    """True while that process runs; one that ended and that nobody has waited for does not."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        return not select.select([descriptor], [], [], 0)[0]
+    finally:
+        os.close(descriptor)
 
 
 def has_capability(bit: int) -> bool:

@@ -5,6 +5,7 @@ Runs inside a node's first process, in one thread. See :class:`Keeper`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -26,6 +27,9 @@ LONGEST_DELAY_S = 10.0
 STEADY_S = 30.0
 """A program that ran this long starts again without delay when it dies."""
 
+UNTOLD_S = 1.0
+"""A report that could not be written, mostly for want of space, is tried again this much later."""
+
 
 class Log:
     """A log file of bounded size that remembers its last lines."""
@@ -37,14 +41,20 @@ class Log:
         self.tail: deque[str] = deque(maxlen=5)
 
     def write(self, data: bytes) -> None:
-        """Append."""
-        if self._size + len(data) > LOG_BYTES:
-            self._file.close()
-            self._path.replace(self._path.with_suffix(".log.1"))
-            self._file = self._path.open("ab", buffering=0)
-            self._size = 0
-        self._size += self._file.write(data)
+        """Append; what a full disk does not take is lost, and with it no more than that."""
         self.tail.extend(line for line in data.decode(errors="replace").splitlines() if line.strip())
+        with contextlib.suppress(OSError):
+            if self._size + len(data) > LOG_BYTES:
+                self._begin_anew()
+            self._size += self._file.write(data)
+
+    def _begin_anew(self) -> None:
+        with contextlib.suppress(FileNotFoundError):  # renamed before, when there was no room for the next
+            self._path.replace(self._path.with_suffix(".log.1"))
+        following = self._path.open("ab", buffering=0)
+        self._file.close()
+        self._file = following
+        self._size = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -113,6 +123,7 @@ class Keeper:
         self._programs = programs
         self._own_log = Log(logs / "node.log")
         self._services = [Running(service, Log(logs / f"{service.name}.log")) for service in services]
+        self._untold = False
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
@@ -131,12 +142,13 @@ class Keeper:
             self._reap()
 
     def _pause_s(self) -> float | None:
-        idle = [s for s in self._services if s.process is None and not s.done]
-        return 0.05 if idle else None
+        if any(s.process is None and not s.done for s in self._services):
+            return 0.05
+        return UNTOLD_S if self._untold else None
 
     def _start_due(self) -> None:
         now = time.monotonic()
-        changed = False
+        changed = self._untold
         for running in self._services:
             if running.process is not None or running.done or now < running.not_before:
                 continue
@@ -230,5 +242,10 @@ class Keeper:
             }
         )
         temporary = self._report.with_name(self._report.name + ".new")
-        temporary.write_text(text)
-        temporary.replace(self._report)
+        try:
+            temporary.write_text(text)
+            temporary.replace(self._report)
+        except OSError:
+            self._untold = True
+        else:
+            self._untold = False
