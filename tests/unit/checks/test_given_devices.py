@@ -6,7 +6,6 @@ import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -15,8 +14,17 @@ from tests.support.hardware import facts, node
 from tests.support.scripted import Scripted
 
 from aiconform.catalog import accelerators
-from aiconform.checks import driver_runtime_management
-from aiconform.checks._kit import autoscale, devices, isolation, metrics_devices, pods, script, workloads
+from aiconform.checks._kit import (
+    advertised,
+    autoscale,
+    devices,
+    installed,
+    isolation,
+    metrics_devices,
+    pods,
+    script,
+    workloads,
+)
 from aiconform.checks._kit.metrics_exporters import Device, Door, Page
 from aiconform.engine import AcceleratorNode, Context, StopProbe, needs
 
@@ -203,17 +211,16 @@ class TestManyNodes:
         assert [door.node.node for door in metrics_devices.one_of_each(doors)] == ["a", "c", "d"]
 
     def test_nodes_are_looked_into_some_at_a_time_and_given_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(driver_runtime_management, "_AT_A_TIME", 2)
-        monkeypatch.setattr(driver_runtime_management.advertised, "by", _nothing)
-        monkeypatch.setattr(driver_runtime_management.advertised, "same", lambda *_: None)
+        monkeypatch.setattr(installed, "AT_A_TIME", 2)
+        monkeypatch.setattr(advertised, "by", _nothing)
+        monkeypatch.setattr(advertised, "same", lambda *_: None)
         ctx = context()
         there: list[int] = []
         runs = ctx.on_create
         ctx.on_create = lambda made: (there.append(len(ctx.made) - len(ctx.gone)), runs(made))[1]
         ctx.logs = lambda _pod: "devices=1\ntool=/bin/x\ndriver_exit=0"
         nodes = tuple(accelerator(2, ONE_EACH, name) for name in "abcde")
-        ctx.facts = SimpleNamespace(chosen=nodes, claimable=(), accelerators=nodes, option=lambda _: "", groups=())  # type: ignore[assignment]
-        of(driver_runtime_management.advertised_is_installed.function, ctx)
+        of(installed.compare, ctx, nodes)
         assert there == [0, 1, 0, 1, 0]
         assert len(ctx.gone) == 5
 
