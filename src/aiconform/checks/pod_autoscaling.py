@@ -26,6 +26,7 @@ CHECK = Check(
         "create delete list watch pods services deployments.apps",
         "create delete get list watch horizontalpodautoscalers.autoscaling",
         "get deployments.apps pods/proxy",
+        "?get pods/log",
         prometheus_found.FINDING,
         prometheus_operator.MONITORS,
         "list events.events.k8s.io",
