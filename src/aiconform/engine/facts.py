@@ -160,7 +160,7 @@ def gather(
         [found for node in usable for found in offers.of(node)],
         dra_slices.accelerators(device_classes, slices, there),
         device_classes,
-        unreadable=next((gap for gap in gaps if gap.startswith(_FORBIDDEN)), ""),
+        unreadable=next(iter(hidden(gaps, kinds.DEVICE_CLASS.plural)), ""),
     )
     pools = nodepools.gather(nodes, node_pools, autoscaler_status, told.get("pool-label", ""), chosen.by_claim)
     because = {item.simulated for group in (chosen.by_resource, chosen.by_claim, drivers, pools) for item in group}
@@ -197,7 +197,9 @@ def gather(
     )
 
 
-_FORBIDDEN = f"{kinds.DEVICE_CLASS.plural}: 403"
+def hidden(gaps: Iterable[str], *names: str) -> list[str]:
+    """The gaps under these names behind which something may be; where a kind is not served (404) there is nothing."""
+    return [gap for gap in gaps for name in names if gap.startswith(f"{name}: ") and not gap.startswith(f"{name}: 404")]
 
 
 def _group_versions(groups: Obj) -> Iterable[str]:
