@@ -18,6 +18,7 @@ from aiconform.engine.api import Api
 from aiconform.engine.conduct import _prepared
 from aiconform.engine.examine import Examination, examine
 from aiconform.engine.guards import DEADLINE_S, QUOTA, SPARE_S, TTL_S, bounded, fence, fences
+from aiconform.engine.rights import GUARDS, parse
 
 FORBIDDEN = RawAnswer(403, JSON, b'{"kind":"Status","apiVersion":"v1","reason":"Forbidden","message":"not for you"}')
 
@@ -223,6 +224,33 @@ def test_a_quota_that_nothing_counts_is_taken_away_before_it_refuses_our_pods(
     anyio.run(work)
     assert not any("resourcequotas" in path for path in run.api.objects)
     assert "no ResourceQuota in ours: nothing counts it" in notes(run)
+
+
+@pytest.mark.parametrize("answer", [FORBIDDEN, RawAnswer(0, error="connection reset"), RawAnswer(200, JSON, b"<html>")])
+@pytest.mark.parametrize("removable", [True, False])
+def test_a_quota_of_which_nobody_can_tell_whether_it_counts_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: RawAnswer, *, removable: bool
+) -> None:
+    monkeypatch.setattr("aiconform.engine.api._RETRIES", 1)
+    run = Recorded(tmp_path, check_of(create_and_wait))
+    run.api.refused = {} if removable else {"DELETE": FORBIDDEN}
+
+    def wrong(request: RawRequest, right: RawAnswer) -> RawAnswer:
+        return answer if request.method == "GET" and request.path.endswith("resourcequotas") else right
+
+    run.api.wrong = wrong
+    assert len(prepared(run)) == 2
+    assert any("resourcequotas" in path for path in run.api.objects) is not removable
+    told = "no ResourceQuota in aiconform-" if removable else "a ResourceQuota in aiconform-"
+    (first, second) = [note for note in notes(run) if note.startswith(told)]
+    assert "whether it counts cannot be seen: " in first
+    assert removable or "may refuse every pod" in second
+    assert removable or second.endswith("not for you")
+
+
+def test_the_role_gives_what_takes_such_a_quota_away() -> None:
+    (right,) = parse("delete resourcequotas")
+    assert [given.sometimes for given in parse(*GUARDS) if given == right] == [True]
 
 
 def test_a_quota_is_waited_for(tmp_path: Path) -> None:
