@@ -177,15 +177,16 @@ def quota_controller(obj: Obj) -> None:
         obj["status"] = {"hard": dict(QUOTA)}
 
 
-def prepared(run: Recorded) -> list[str]:
-    """Make the namespaces of both standards; returns their names."""
+def prepared(run: Recorded, *groups: str) -> list[str]:
+    """Make the namespaces of both standards where these APIs are served; returns their names."""
 
     async def work() -> list[str]:
         for name in (f"aiconform-{RUN}", f"aiconform-{RUN}-baseline"):
             meta = {"name": "default", "namespace": name, "uid": f"sa-{name}", "resourceVersion": "1"}
             path = f"/api/v1/namespaces/{name}/serviceaccounts/default"
             run.api.objects[path] = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
-        return [handle.name for handle in await _prepared(run.stage, run.plan, {"restricted", "baseline"})]
+        made = await _prepared(run.stage, run.plan, {"restricted", "baseline"}, frozenset(groups))
+        return [handle.name for handle in made]
 
     return anyio.run(work)
 
@@ -201,6 +202,33 @@ def test_every_namespace_is_fenced_and_belongs_to_the_root(tmp_path: Path) -> No
     first, second = [obj["metadata"] for obj in made if obj["kind"] == "Namespace"]
     assert second["ownerReferences"][0]["uid"] == f"uid-of-{first['name']}"
     assert first["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+OUT_OF_ISTIO = {"istio-injection": "disabled", "istio.io/dataplane-mode": "none"}
+OUT_OF_LINKERD = {"linkerd.io/inject": "disabled"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "labels", "annotations"),
+    [
+        ({"networking.istio.io/v1"}, OUT_OF_ISTIO, {}),
+        ({"policy.linkerd.io/v1beta3"}, {}, OUT_OF_LINKERD),
+        ({"linkerd.io/v1alpha2", "security.istio.io/v1"}, OUT_OF_ISTIO, OUT_OF_LINKERD),
+        ({"apps/v1", "notistio.io/v1"}, {}, {}),
+    ],
+)
+def test_both_namespaces_ask_to_be_left_out_of_the_meshes_that_there_are(
+    tmp_path: Path, groups: set[str], labels: dict[str, str], annotations: dict[str, str]
+) -> None:
+    run = Recorded(tmp_path, check_of(create_and_wait))
+    run.api.on_create = quota_controller
+    assert len(prepared(run, *groups)) == 2
+    namespaces = [obj["metadata"] for obj in created(run.api) if obj["kind"] == "Namespace"]
+    assert len(namespaces) == 2
+    for made in namespaces:
+        assert {key: value for key, value in made["labels"].items() if "istio" in key} == labels
+        assert {key: value for key, value in made["annotations"].items() if "linkerd" in key} == annotations
+        assert made["labels"]["aiconform.dev/run"] == RUN
 
 
 @pytest.mark.parametrize("plural", ["resourcequotas", "limitranges", "networkpolicies"])
