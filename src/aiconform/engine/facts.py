@@ -14,6 +14,7 @@ from aiconform.engine import kinds, nodepools, nodeviews, offers
 from aiconform.engine import slices as dra_slices
 from aiconform.engine.allocation import Mode
 from aiconform.engine.capabilities import Capability
+from aiconform.engine.distributions import product
 from aiconform.engine.nodepools import NodePool
 from aiconform.engine.nodeviews import Obj
 from aiconform.engine.offers import AcceleratorNode
@@ -117,7 +118,7 @@ class Facts:
         plugin = [f"{a.allocatable} {a.resource} on {a.node} ({_describe(a)})" for a in self.accelerators]
         dra = [f"{d.devices} via DRA {d.name} on {', '.join(d.nodes)}{_mark(d.simulated)}" for d in self.dra]
         return ClusterFacts(
-            product=_product(self.version),
+            product=product(self.version, self.groups),
             version=self.version,
             platform=self.platform,
             kube_system_uid=self.system_uid,
@@ -260,10 +261,3 @@ def _image(reference: str) -> tuple[str, str]:
     last = path.rsplit("/", 1)[-1]
     name, _, tag = last.partition(":")
     return name, tag or digest or "unknown"
-
-
-def _product(version: str) -> str:
-    """The distribution's name as its version string gives it: ``v1.35.3+k0s.0`` is k0s."""
-    _, _, build = version.partition("+")
-    distribution = build.split(".")[0].split("-")[0] if build else ""
-    return f"{distribution} {version}" if distribution else f"Kubernetes {version}"
