@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from tests.cli.test_commands import screen
 from tests.support.fake_api import FakeApi, Obj
-from tests.unit.engine.test_sweep import OTHER, ROOT, RUN, cluster, pod, queue, root
+from tests.unit.engine.test_sweep import OTHER, ROOT, RUN, broken, cluster, pod, queue, root
 
 from aiconform.cluster.http import RawAnswer, RawRequest
 from aiconform.engine.journal import Journal
@@ -133,6 +133,23 @@ def test_the_journal_of_a_run_that_is_named_is_used_where_it_is(
     api.wrong = refuse
     assert screen(capsys, "cleanup", "--yes", "--run", RUN)[0] == 0
     assert api.objects == {}
+
+
+@pytest.mark.parametrize("objects", [(), (root(),)], ids=["nothing", "a namespace"])
+def test_a_kind_that_cannot_be_read_is_named_as_left_and_keeps_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: Streams, objects: tuple[Obj, ...]
+) -> None:
+    api = on(monkeypatch, *objects)
+    broken(api, monkeypatch)
+    code, out, err = screen(capsys, "cleanup", "--yes")
+    assert (code, api.objects) == (5, {})
+    removed = [f"removed namespace/aiconform-{RUN}"] * len(objects)
+    assert out.splitlines()[:-1] == removed
+    assert out.splitlines()[-1].startswith("left clusterqueues, if there are any (")
+    assert "hint: aiconform cleanup, once the API server reads these again" in err
+    code, out, err = screen(capsys, "cleanup", "--dry-run")
+    assert (code, out) == (0, "")
+    assert "could not look for clusterqueues, if there are any (" in err
 
 
 def test_who_may_not_list_is_told_what_may_work(monkeypatch: pytest.MonkeyPatch, capsys: Streams) -> None:

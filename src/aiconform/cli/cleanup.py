@@ -17,10 +17,11 @@ from aiconform.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from aiconform.engine.events import Event
-    from aiconform.engine.sweep import Left
+    from aiconform.engine.sweep import Found, Left
     from aiconform.engine.unrecorded import UnrecordedLane
 
 _AGAIN = "aiconform cleanup, once what holds it is gone; no finalizer is removed for you"
+_LOOK_AGAIN = "aiconform cleanup, once the API server reads these again"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ async def _work(kubeconfig: Path | None, context: str | None, asked: _Asked) -> 
     async with ClusterHttp(connection) as http:
         lane = UnrecordedLane(http, f"cleanup-{secrets.token_hex(4)}")
         try:
-            found = await find(lane, run, told.entries if told else ())
+            found = await find(lane, run, told.entries if told else None)
         except UndecidableError as problem:
             few_rights = isinstance(problem, RefusedError) and problem.status == 403 and not run
             hint = "aiconform cleanup --run ID needs no right to list" if few_rights else "try kubectl get namespaces"
@@ -99,22 +100,24 @@ async def _work(kubeconfig: Path | None, context: str | None, asked: _Asked) -> 
         return await _removed(lane, found, asked, run)
 
 
-async def _removed(lane: UnrecordedLane, found: Sequence[Left], asked: _Asked, run: str) -> int:
-    if not found:
+async def _removed(lane: UnrecordedLane, found: Found, asked: _Asked, run: str) -> int:
+    if not found.runs and not found.unseen:
         _say(f"nothing of run {run} is on this cluster" if run else "nothing of an earlier run is on this cluster")
         return exits.OK
-    wanted = [left for left in found if run or asked.alive or not left.may_be_alive]
-    for left in found:
+    wanted = [left for left in found.runs if run or asked.alive or not left.may_be_alive]
+    for left in found.runs:
         _show(left, spared=left not in wanted)
     if asked.dry_run:
+        _say(*(f"could not look for {name}" for name in found.unseen))
         return exits.OK
     if wanted and not asked.yes and not _agreed(len(wanted)):
         return exits.USAGE
-    whole = len(wanted) == len(found)
+    whole = len(wanted) == len(found.runs) and not found.unseen
     for left in wanted:
         whole = await _remove(lane, left, asked.wait_s) and whole
-    if len(wanted) < len(found):
+    if len(wanted) < len(found.runs):
         _say("", "hint: aiconform cleanup --run ID removes what is left of a run that you know has ended")
+    _tell_unseen(found.unseen)
     return exits.OK if whole else exits.LEFT
 
 
@@ -130,6 +133,13 @@ async def _remove(lane: UnrecordedLane, left: Left, wait_s: float) -> bool:
     if result.left:
         _say("", f"hint: {_AGAIN}")
     return not result.left
+
+
+def _tell_unseen(unseen: Sequence[str]) -> None:
+    for name in unseen:
+        click.echo(visible(f"left {name}"))
+    if unseen:
+        _say("", f"hint: {_LOOK_AGAIN}")
 
 
 def _show(left: Left, *, spared: bool) -> None:

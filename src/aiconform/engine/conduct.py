@@ -19,6 +19,7 @@ from aiconform.engine.examine import BEGINS, KEPT, Examination, examine, not_run
 from aiconform.engine.guards import fence
 from aiconform.engine.judge import Judgement
 from aiconform.engine.lane import INTERRUPTED, TimeUp
+from aiconform.engine.meshes import left_out
 from aiconform.engine.model import State
 from aiconform.engine.ownership import ENDS_WITHIN, WHAT, marked, namespaces, run_of
 from aiconform.engine.preflight import PreflightError, cleared
@@ -76,7 +77,7 @@ async def conduct(
     wanted = {name: check for name, check in wanted.items() if name not in begins.barred}
     root = own if wanted else ""
     emit(ClusterFound(facts.cluster(), simulated=bool(facts.simulated), namespace=root, keep=keep))
-    made = await _prepared(stage, plan, {check.pod_security for check in wanted.values()})
+    made = await _prepared(stage, plan, {check.pod_security for check in wanted.values()}, facts.groups)
     run = Examination(stage, facts, namespaces(plan.run), plan.images, emit, keep=keep, root=made[0] if made else None)
     try:
         verdicts = await _examine_all(run, plan, checks, begins.barred, side_by_side=side_by_side)
@@ -125,7 +126,9 @@ async def _discovered(stage: Stage, plan: Plan, checks: Mapping[str, Check]) -> 
     raise PreflightError(found.cause)
 
 
-async def _prepared(stage: Stage, plan: Plan, standards: set[str]) -> list[Handle]:
+async def _prepared(
+    stage: Stage, plan: Plan, standards: set[str], groups: frozenset[str] = frozenset()
+) -> list[Handle]:
     """Make the run's namespaces: the root, and one owned by it for each further Pod Security Standard in use."""
     if not standards:
         return []
@@ -138,7 +141,9 @@ async def _prepared(stage: Stage, plan: Plan, standards: set[str]) -> list[Handl
         for standard, name in namespaces(plan.run).items():
             if standard == "restricted" or standard in standards:
                 tried.append(name)
-                made.append(await _namespace(api, plan, name, standard, root=made[0] if made else None))
+                manifest = _namespace(plan, name, standard, groups, root=made[0] if made else None)
+                created = await api.create(manifest)
+                made.append(Handle(kinds.NAMESPACE, "", name, created["metadata"]["uid"]))
         for handle in made:
             await fence(api, plan.run, handle.name)
             await _service_account(api, handle.name)
@@ -178,7 +183,7 @@ async def _looked_for(api: Api, name: str) -> Obj | UndecidableError | None:
     return found
 
 
-async def _namespace(api: Api, plan: Plan, name: str, standard: str, *, root: Handle | None) -> Handle:
+def _namespace(plan: Plan, name: str, standard: str, groups: frozenset[str], *, root: Handle | None) -> Obj:
     within = _SPARE_S + sum(probe.timeout_s for check in plan.checks for probe in check.probes)
     meta: Obj = {
         "name": name,
@@ -190,8 +195,7 @@ async def _namespace(api: Api, plan: Plan, name: str, standard: str, *, root: Ha
     }
     if root is not None:
         meta["ownerReferences"] = [owner(root)]
-    created = await api.create(marked({"apiVersion": "v1", "kind": "Namespace", "metadata": meta}, plan.run))
-    return Handle(kinds.NAMESPACE, "", name, created["metadata"]["uid"])
+    return marked({"apiVersion": "v1", "kind": "Namespace", "metadata": left_out(meta, groups)}, plan.run)
 
 
 async def _service_account(api: Api, namespace: str) -> None:

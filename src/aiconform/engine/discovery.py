@@ -31,7 +31,8 @@ async def discover(lane: Lane, options: Mapping[str, str]) -> Facts:
     """Read what the cluster is and has; ``options`` are the plan's.
 
     Raises:
-        UndecidableError: the API server does not answer, or does not let us read its nodes.
+        UndecidableError: the API server does not answer, or does not let us read its nodes. Whatever else it refuses,
+            for want of a right or because a kind cannot be converted, is a gap.
     """
     api = Api(lane)
     version = await api.get("/version")
@@ -115,10 +116,8 @@ async def _autoscaler(api: Api, gaps: list[str]) -> Obj | None:
     try:
         return await api.read(kinds.CONFIG_MAP, name, namespace)
     except RefusedError as refused:
-        if refused.status == 403:
-            gaps.append(f"{name}: {refused.status} {refused.reason}")
-        elif refused.status != 404:
-            raise
+        if refused.status != 404:
+            gaps.append(_gap(name, refused))
         return None
 
 
@@ -142,7 +141,9 @@ async def _optional(what: str, gaps: list[str], ask: Callable[[], Awaitable[Answ
     try:
         return await ask()
     except RefusedError as refused:
-        if refused.status in (403, 404):
-            gaps.append(f"{what}: {refused.status} {refused.reason}")
-            return None
-        raise
+        gaps.append(_gap(what, refused))
+        return None
+
+
+def _gap(what: str, refused: RefusedError) -> str:
+    return f"{what}: {refused.status} {refused.reason or 'error'}"

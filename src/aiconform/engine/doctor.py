@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -74,9 +75,8 @@ async def examine(lane: PlainLane, patient: Patient) -> Diagnosis:
     services = await doctor_looks.looked("API services", lambda: doctor_looks.services(api))
     findings.append(services)
     if patient.dry_run:
-        findings.append(
-            await doctor_looks.looked("admission", lambda: doctor_looks.admission(api, NOWHERE, patient.image))
-        )
+        look = partial(doctor_looks.admission, api, NOWHERE, patient.image, groups or ())
+        findings.append(await doctor_looks.looked("admission", look))
     findings.append(await doctor_looks.looked("quotas", lambda: doctor_looks.quotas(api)))
     devices = await doctor_looks.devices(api, facts) if facts else []
     findings.insert(1, doctor_looks.clock(lane.seen.skews_s))

@@ -10,6 +10,7 @@ import anyio
 from aiconform.engine import api_services, clocks, kinds
 from aiconform.engine.api import PAGE, Api, Obj
 from aiconform.engine.diagnosis import Devices, Finding
+from aiconform.engine.meshes import left_out
 from aiconform.engine.ownership import RUN_LABEL
 from aiconform.engine.paging import pages
 from aiconform.engine.undecidable import RefusedError, UndecidableError
@@ -67,16 +68,18 @@ async def services(api: Api) -> Finding:
     return Finding(name="API services", state="bad" if details else "good", said=found.said, details=details)
 
 
-async def admission(api: Api, name: str, image: str) -> Finding:
+async def admission(api: Api, name: str, image: str, groups: Iterable[str] = ()) -> Finding:
     """Whether admission takes a namespace and a pod of ours; nothing is stored (``dryRun=All``).
 
     Args:
         api: to ask with.
         name: for both; of no namespace that exists.
         image: the pod's.
+        groups: group versions that are served.
     """
     refused: list[str] = []
-    for manifest, path in ((_namespace(name), kinds.NAMESPACE.path()), (_pod(name, image), kinds.POD.path(_THERE))):
+    namespace = _namespace(name, groups)
+    for manifest, path in ((namespace, kinds.NAMESPACE.path()), (_pod(name, image), kinds.POD.path(_THERE))):
         try:
             await api.ask(path, manifest, query=DRY_RUN)
         except RefusedError as refusal:
@@ -88,9 +91,9 @@ async def admission(api: Api, name: str, image: str) -> Finding:
     return Finding(name="admission", state="good", said=said)
 
 
-def _namespace(name: str) -> Obj:
+def _namespace(name: str, groups: Iterable[str]) -> Obj:
     labels = {**_labels(name), "pod-security.kubernetes.io/enforce": "restricted"}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": left_out({"name": name, "labels": labels}, groups)}
 
 
 def _pod(name: str, image: str) -> Obj:

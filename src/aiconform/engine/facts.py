@@ -14,6 +14,7 @@ from aiconform.engine import kinds, nodepools, nodeviews, offers
 from aiconform.engine import slices as dra_slices
 from aiconform.engine.allocation import Mode
 from aiconform.engine.capabilities import Capability
+from aiconform.engine.distributions import product
 from aiconform.engine.nodepools import NodePool
 from aiconform.engine.nodeviews import Obj
 from aiconform.engine.offers import AcceleratorNode
@@ -117,7 +118,7 @@ class Facts:
         plugin = [f"{a.allocatable} {a.resource} on {a.node} ({_describe(a)})" for a in self.accelerators]
         dra = [f"{d.devices} via DRA {d.name} on {', '.join(d.nodes)}{_mark(d.simulated)}" for d in self.dra]
         return ClusterFacts(
-            product=_product(self.version),
+            product=product(self.version, self.groups),
             version=self.version,
             platform=self.platform,
             kube_system_uid=self.system_uid,
@@ -160,7 +161,7 @@ def gather(
         [found for node in usable for found in offers.of(node)],
         dra_slices.accelerators(device_classes, slices, there),
         device_classes,
-        unreadable=next((gap for gap in gaps if gap.startswith(_FORBIDDEN)), ""),
+        unreadable=next(iter(hidden(gaps, kinds.DEVICE_CLASS.plural)), ""),
     )
     pools = nodepools.gather(nodes, node_pools, autoscaler_status, told.get("pool-label", ""), chosen.by_claim)
     because = {item.simulated for group in (chosen.by_resource, chosen.by_claim, drivers, pools) for item in group}
@@ -197,7 +198,9 @@ def gather(
     )
 
 
-_FORBIDDEN = f"{kinds.DEVICE_CLASS.plural}: 403"
+def hidden(gaps: Iterable[str], *names: str) -> list[str]:
+    """The gaps under these names behind which something may be; where a kind is not served (404) there is nothing."""
+    return [gap for gap in gaps for name in names if gap.startswith(f"{name}: ") and not gap.startswith(f"{name}: 404")]
 
 
 def _group_versions(groups: Obj) -> Iterable[str]:
@@ -258,10 +261,3 @@ def _image(reference: str) -> tuple[str, str]:
     last = path.rsplit("/", 1)[-1]
     name, _, tag = last.partition(":")
     return name, tag or digest or "unknown"
-
-
-def _product(version: str) -> str:
-    """The distribution's name as its version string gives it: ``v1.35.3+k0s.0`` is k0s."""
-    _, _, build = version.partition("+")
-    distribution = build.split(".")[0].split("-")[0] if build else ""
-    return f"{distribution} {version}" if distribution else f"Kubernetes {version}"

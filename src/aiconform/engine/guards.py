@@ -83,7 +83,7 @@ async def fence(api: Api, run: str, namespace: str) -> None:
 
 
 async def _counted(api: Api, quota: Handle) -> None:
-    """Wait until a quota counts: before that it refuses every pod."""
+    """Wait until a quota counts: before that it refuses every pod. One that does not is taken away."""
 
     def counts(objects: list[Obj]) -> State:
         hard = [set((obj.get("status") or {}).get("hard") or {}) for obj in objects]
@@ -94,11 +94,19 @@ async def _counted(api: Api, quota: Handle) -> None:
     try:
         end = await watch(api, target, counts, limit=limit, waiting_for=f"{quota} to count", tell=lambda _: None)
         why_not = "nothing counts it" if end.limit_reached else ""
-    except RefusedError as refused:
-        why_not = f"whether it counts cannot be seen: {refused.cause}"
+    except UndecidableError as problem:
+        why_not = f"whether it counts cannot be seen: {problem.cause}"
     if why_not:
+        api.lane.write(NoteData(text=await _without(api, quota, why_not)))
+
+
+async def _without(api: Api, quota: Handle, why_not: str) -> str:
+    """Delete a quota; returns what is to be written down of it."""
+    try:
         await api.delete(quota)
-        api.lane.write(NoteData(text=f"no ResourceQuota in {quota.namespace}: {why_not}"))
+    except UndecidableError as problem:
+        return f"a ResourceQuota in {quota.namespace} may refuse every pod: {why_not}; it stays: {problem.cause}"
+    return f"no ResourceQuota in {quota.namespace}: {why_not}"
 
 
 class Guard:

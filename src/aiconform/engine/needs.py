@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from aiconform.engine import kinds
-from aiconform.engine.facts import Facts
+from aiconform.engine.facts import Facts, hidden
 from aiconform.engine.model import Need, Unmet
 from aiconform.engine.offers import AcceleratorNode
 from aiconform.engine.slices import DraDriver
@@ -60,14 +60,11 @@ def unrecognised(facts: Facts, wanted: str, by_hand: str, parts: Sequence[str] =
     reasons = [f"in no vendor table: {', '.join(facts.unknown)}"] if facts.unknown else []
     reasons += [f"not examined: {', '.join(parts)}"] if parts else []
     reasons += [f"not asked for: {', '.join(facts.refused)}"] if facts.refused else []
-    hidden = [gap for gap in facts.gaps if gap.startswith(_HIDDEN)]
-    reasons += [f"what DRA offers cannot be read: {', '.join(hidden)}"] if hidden else []
+    unread = hidden(facts.gaps, kinds.DEVICE_CLASS.plural, kinds.RESOURCE_SLICE.plural)
+    reasons += [f"what DRA offers cannot be read: {', '.join(unread)}"] if unread else []
     if not reasons:
         return None
     return Unmet("undecided", f"{wanted}; {'; '.join(reasons)}; show by hand: {by_hand}")
-
-
-_HIDDEN = tuple(f"{kind.plural}: 403" for kind in (kinds.DEVICE_CLASS, kinds.RESOURCE_SLICE))
 
 
 def holds(choose: Choose, *, claims: bool = False) -> Callable[[Facts], frozenset[str]]:

@@ -5,27 +5,32 @@ All rights that are missing are said at once. What a reader should know of the c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aiconform.engine import api_services, clocks
 from aiconform.engine.access import ENGINE, Access, costs, of_check, of_engine, review, told, words
 from aiconform.engine.api import Api
 from aiconform.engine.api_services import Services
-from aiconform.engine.lane import INTERRUPTED, PROBE_LIMIT
+from aiconform.engine.lane import INTERRUPTED
+from aiconform.engine.rights import together
 from aiconform.engine.undecidable import UndecidableError
 from aiconform.evidence.records import NoteData
 
 if TYPE_CHECKING:
     from aiconform.engine.facts import Facts
+    from aiconform.engine.lane import Lane
     from aiconform.engine.model import Check
     from aiconform.engine.rights import Right
     from aiconform.engine.stage import Stage
 
+Answered = TypeVar("Answered")
+
 LANE: Final = "preflight"
 _BEGINS: Final = "begins"
 _LIMIT_S: Final = 60.0
+_SLOW: Final = f"not every access review was answered within {_LIMIT_S:g} s"
 
 
 class PreflightError(UndecidableError):
@@ -118,29 +123,45 @@ def _removable(services: Services) -> None:
 def _remarks(found: _Found) -> Iterator[str]:
     if abs(found.ahead_s) > clocks.FAR_S:
         yield f"the API server's clock is {clocks.words(found.ahead_s)}: its times and ours do not compare"
+    if found.access.unknown:
+        yield f"whether all rights are given is not known: {found.access.unknown}"
     if isinstance(found.services, UndecidableError):
         yield f"{api_services.NOT_KNOWN}: {found.services.cause}"
 
 
 async def _looked(stage: Stage, needed: Mapping[str, tuple[Right, ...]], namespace: str) -> _Found | None:
+    """Look at all of it, each within its own limit; None if the run was interrupted."""
     lane = stage.lane(LANE)
     lane.write(NoteData(text=_BEGINS))
-    found: list[_Found] = []
+    api = Api(lane)
+    wanted = together(of_engine(), *needed.values())
+    ended_by, access = await _within(stage, lane, lambda: _reviewed(api, wanted, namespace))
+    if ended_by == INTERRUPTED:
+        return None
+    ended_by, services = await _within(stage, lane, lambda: _services(api))
+    if ended_by == INTERRUPTED:
+        return None
+    if services is None:
+        raise PreflightError(f"the API server did not say within {_LIMIT_S:g} s whether its API services are available")
+    return _Found(access or Access(wanted, (), _SLOW), services, clocks.ahead_s(api.skews_s))
+
+
+async def _within(stage: Stage, lane: Lane, ask: Callable[[], Awaitable[Answered]]) -> tuple[str, Answered | None]:
+    """What ended it early, if anything did, and else what came of it."""
+    found: list[Answered] = []
 
     async def work() -> None:
-        api = Api(lane)
-        wanted = [right for rights in (of_engine(), *needed.values()) for right in rights]
-        try:
-            access = await review(api, wanted, namespace=namespace)
-        except UndecidableError as undecidable:
-            raise PreflightError(f"cannot ask what we may do: {undecidable.cause}") from undecidable
-        services = await _services(api)
-        found.append(_Found(access, services, clocks.ahead_s(api.skews_s)))
+        found.append(await ask())
 
     ended_by = await stage.bounded(lane, work, limit_s=_LIMIT_S)
-    if ended_by == PROBE_LIMIT:
-        raise PreflightError(f"the API server did not answer within {_LIMIT_S:g} s")
-    return None if ended_by == INTERRUPTED else found[0]
+    return ended_by, None if ended_by else found[0]
+
+
+async def _reviewed(api: Api, wanted: Sequence[Right], namespace: str) -> Access:
+    try:
+        return await review(api, wanted, namespace=namespace)
+    except UndecidableError as undecidable:
+        raise PreflightError(f"cannot ask what we may do: {undecidable.cause}") from undecidable
 
 
 async def _services(api: Api) -> Services | UndecidableError:

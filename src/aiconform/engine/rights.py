@@ -36,7 +36,7 @@ OPTIONAL: Final = (
 )
 """What discovery can do without, and then knows less of the cluster."""
 GUARDS: Final = (
-    "?create list watch resourcequotas",
+    "?create delete list watch resourcequotas",
     "?create limitranges networkpolicies.networking.k8s.io",
     "?create delete list watch jobs.batch",
 )

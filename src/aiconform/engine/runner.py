@@ -186,7 +186,9 @@ async def _swept(http: ClusterHttp, run: str) -> bool:
     still: list[str] = []
     with anyio.CancelScope(shield=True):
         try:
-            for left in await find(lane, run):
+            found = await find(lane, run)
+            still += found.unseen
+            for left in found.runs:
                 still += (await remove_left(lane, left, lambda _: None)).left
         except UndecidableError as problem:
             still.append(problem.cause)

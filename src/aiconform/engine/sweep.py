@@ -60,21 +60,35 @@ class Left:
         return self.age_s < self.ends_within_s
 
 
-async def find(lane: UnrecordedLane, run: str = "", entries: Sequence[Entry] = ()) -> list[Left]:
-    """What is there of earlier runs, or of one alone, the oldest first.
+@dataclass(frozen=True)
+class Found:
+    """What a search came to.
+
+    Attributes:
+        runs: what is there of each, the oldest first.
+        unseen: objects of the whole cluster, or kinds of them, that could not be looked for, with why.
+    """
+
+    runs: list[Left]
+    unseen: list[str]
+
+
+async def find(lane: UnrecordedLane, run: str = "", entries: Sequence[Entry] | None = None) -> Found:
+    """What is there of earlier runs, or of one alone.
 
     Args:
         lane: to ask on.
         run: of this run alone; then nothing is listed but objects of the whole cluster.
-        entries: what the run's journal says that it made.
+        entries: all that the run made, as its journal says; None where there is no journal.
 
     Raises:
-        UndecidableError: namespaces cannot be listed, or, for one run, not be read.
+        UndecidableError: namespaces cannot be listed, or, for one run, not be read; or no answer comes.
     """
     api = Api(lane)
     objects = await _named(api, run) if run else await _listed(api, kinds.NAMESPACE)
+    unseen: list[str] = []
     for kind in kinds.MADE_CLUSTER_WIDE:
-        objects += await _of_the_cluster(api, kind, run, entries)
+        objects += await _of_the_cluster(api, kind, run, entries, unseen)
     found: dict[str, Left] = {}
     for obj in objects:
         of = run_of(obj)
@@ -82,7 +96,7 @@ async def find(lane: UnrecordedLane, run: str = "", entries: Sequence[Entry] = (
             _add(found.setdefault(of, Left(of)), obj, lane.server_time or datetime.now(UTC))
     for left in found.values():
         left.contents = await _counted(api, left.handles)
-    return sorted(found.values(), key=lambda left: (-left.age_s, left.run))
+    return Found(sorted(found.values(), key=lambda left: (-left.age_s, left.run)), unseen)
 
 
 async def remove_left(lane: UnrecordedLane, left: Left, emit: Emit, *, within_s: float = GONE_WITHIN_S) -> CleanupData:
@@ -119,28 +133,31 @@ async def _listed(api: Api, kind: Kind) -> list[Obj]:
     return objects
 
 
-async def _of_the_cluster(api: Api, kind: Kind, run: str, entries: Iterable[Entry]) -> list[Obj]:
-    """Objects of a kind that is not in namespaces; where they may not be listed, those that the journal names."""
+async def _of_the_cluster(
+    api: Api, kind: Kind, run: str, entries: Sequence[Entry] | None, unseen: list[str]
+) -> list[Obj]:
+    """Objects of a kind that is not in namespaces; where they cannot be listed, those that the journal names."""
     try:
         objects, _ = await api.list(kind, labels={RUN_LABEL: run})
     except RefusedError as refused:
         if refused.status == 404:  # the kind is not served
             return []
-        if refused.status != 403:
-            raise
-        return [obj for entry in entries if (obj := await _entered(api, kind, entry)) is not None]
+        if entries is not None:
+            mine = [entry for entry in entries if (entry.api_version, entry.kind) == (kind.api_version, kind.kind)]
+            return [obj for entry in mine if (obj := await _entered(api, kind, entry, unseen)) is not None]
+        if refused.status != 403:  # who makes such objects may list them, and another's go with their namespace
+            unseen.append(f"{kind.plural}, if there are any ({refused.cause})")
+        return []
     return objects
 
 
-async def _entered(api: Api, kind: Kind, entry: Entry) -> Obj | None:
-    if (entry.api_version, entry.kind) != (kind.api_version, kind.kind):
-        return None
+async def _entered(api: Api, kind: Kind, entry: Entry, unseen: list[str]) -> Obj | None:
     try:
         return await api.read(kind, entry.name, uid=entry.uid)
     except RefusedError as refused:
-        if refused.status == 404:
-            return None
-        raise
+        if refused.status != 404:
+            unseen.append(f"{kind.kind.lower()}/{entry.name}, if it is there ({refused.cause})")
+        return None
 
 
 async def _counted(api: Api, handles: Iterable[Handle]) -> Counter[str] | None:

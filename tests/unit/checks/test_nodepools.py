@@ -48,6 +48,19 @@ def test_a_fixed_pool_proves_nothing() -> None:
     assert nodepools.held(facts()) == frozenset()
 
 
+@pytest.mark.parametrize("gap", ["nodepools: 500 InternalError", "cluster-autoscaler-status: 403 Forbidden"])
+def test_a_fixed_pool_beside_pools_that_cannot_be_read_is_undecided(gap: str) -> None:
+    fixed = pool(stuck="its minimum and its maximum are both 1")
+    unmet = nodepools.grows(facts(fixed, gaps=(gap,)))
+    assert unmet is not None
+    assert unmet.outcome == "undecided"
+    assert gap in unmet.reason
+    assert "gpus (Karpenter): its minimum" in unmet.reason
+    others = nodepools.grows(facts(fixed, gaps=("nodepools: 404 NotFound", "runtimeclasses: 403 Forbidden")))
+    assert others is not None
+    assert others.outcome == "not run"
+
+
 def test_hardware_that_is_not_known_is_undecided_with_what_to_show() -> None:
     unmet = nodepools.grows(facts(unknown=("1 acme.example/npu on a",)))
     assert unmet is not None

@@ -316,17 +316,20 @@ class TestTheWay:
         assert gap.outcome == "undecided"
         assert "makes DRA answer for it" in gap.reason
 
-    def test_without_the_right_to_list_classes_no_device_plugin_is_used(self) -> None:
-        found = facts(PLUGIN, gaps=("deviceclasses: 403 Forbidden",))
+    @pytest.mark.parametrize("why_not", ["403 Forbidden", "500 InternalError"])
+    def test_where_classes_cannot_be_listed_no_device_plugin_is_used(self, why_not: str) -> None:
+        found = facts(PLUGIN, gaps=(f"deviceclasses: {why_not}",))
         assert found.chosen == ()
-        assert "whether DRA would answer is not known: deviceclasses: 403" in found.refused[0]
+        assert f"whether DRA would answer is not known: deviceclasses: {why_not}" in found.refused[0]
         old = facts(PLUGIN, gaps=("deviceclasses: 404 NotFound",))
         assert [item.words for item in old.chosen] == ["2 nvidia.com/gpu on a"]
 
-    def test_slices_that_cannot_be_read_are_no_absence(self) -> None:
-        found = facts(node("a"), gaps=("resourceslices: 403 Forbidden",))
+    @pytest.mark.parametrize("why_not", ["403 Forbidden", "500 InternalError"])
+    def test_slices_that_cannot_be_read_are_no_absence(self, why_not: str) -> None:
+        found = facts(node("a"), gaps=(f"resourceslices: {why_not}",))
         gap = unmet(needs.accelerator("an accelerator", by_hand="it", claims=True)(found))
-        assert (gap.outcome, "what DRA offers cannot be read: resourceslices: 403" in gap.reason) == ("undecided", True)
+        said = f"what DRA offers cannot be read: resourceslices: {why_not}"
+        assert (gap.outcome, said in gap.reason) == ("undecided", True)
 
     def test_a_check_that_cannot_claim_says_so(self) -> None:
         found = facts(PLUGIN, classes=CLASSES, slices=self.SLICES)

@@ -8,8 +8,10 @@ import anyio
 import pytest
 from tests.support.fake_cluster import FakeCluster, meta, node
 
+from aiconform.checks import all_checks
 from aiconform.checks._kit import sandbox
 from aiconform.cluster.http import RawAnswer, RawRequest
+from aiconform.engine import needs
 from aiconform.engine.api import Api
 from aiconform.engine.capabilities import (
     ACCELERATORS,
@@ -25,12 +27,14 @@ from aiconform.engine.capabilities import (
 from aiconform.engine.discovery import discover
 from aiconform.engine.facts import Facts
 from aiconform.engine.kinds import NODE
+from aiconform.engine.model import Need
 from aiconform.engine.paging import every
 from aiconform.engine.plain import PlainLane
 from aiconform.engine.products import GANG, OPERATOR
-from aiconform.engine.undecidable import RefusedError
+from aiconform.engine.undecidable import NoAnswerError, RefusedError
 
 Obj = dict[str, Any]
+CHECKS = all_checks()
 
 
 def lane(cluster: FakeCluster) -> PlainLane:
@@ -202,6 +206,72 @@ def test_what_may_not_be_read_is_not_known_rather_than_not_there() -> None:
     assert set(unknown) == {"GatewayClasses", "GPU Operator", "Prometheus Operator", "Prometheus by Service"}
     assert unknown["GatewayClasses"] == ("list gatewayclasses: 403 Forbidden",)
     assert facts.gaps == (), "no need of a check rests on these"
+
+
+def broken(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, *endings: str) -> None:
+    """Let reading these fail as where the webhook that converts a kind is down."""
+    monkeypatch.setattr("aiconform.engine.api._RETRIES", 1)
+    answer = cluster._answer
+
+    def answered(request: RawRequest) -> RawAnswer:
+        if request.path.endswith(endings):
+            return cluster._status(500, "InternalError", "conversion webhook failed: connection refused")
+        return answer(request)
+
+    cluster._answer = answered  # type: ignore[method-assign]
+
+
+def test_kinds_that_cannot_be_converted_are_not_known_and_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster()
+    cluster.serve("gateway.networking.k8s.io/v1", "gatewayclasses", "GatewayClass", [])
+    cluster.serve("nvidia.com/v1", "clusterpolicies", "ClusterPolicy", [])
+    cluster.serve("monitoring.coreos.com/v1", "prometheuses", "Prometheus", [])
+    broken(cluster, monkeypatch, "gatewayclasses", "clusterpolicies", "prometheuses")
+    facts = discovered(cluster)
+    unknown = {one.name: one.how for one in facts.capabilities if not one.known}
+    assert set(unknown) == {"GatewayClasses", "GPU Operator", "Prometheus Operator"}
+    assert unknown["GatewayClasses"] == ("list gatewayclasses: 500 InternalError",)
+    assert facts.gaps == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "gap", "need"),
+    [
+        ("nodepools", "nodepools: 500 InternalError", CHECKS["cluster_autoscaling"].needs[0]),
+        (
+            "cluster-autoscaler-status",
+            "cluster-autoscaler-status: 500 InternalError",
+            CHECKS["cluster_autoscaling"].needs[0],
+        ),
+        ("runtimeclasses", "runtimeclasses: 500 InternalError", CHECKS["workload_sandboxing"].needs[0]),
+        ("resourceslices", "resourceslices: 500 InternalError", needs.dra),
+    ],
+)
+def test_what_could_not_be_read_is_undecided_where_it_is_needed_and_never_absent(
+    monkeypatch: pytest.MonkeyPatch, path: str, gap: str, need: Need
+) -> None:
+    cluster = FakeCluster()
+    cluster.serve("karpenter.sh/v1", "nodepools", "NodePool", [])
+    absent = need(discovered(cluster))
+    assert absent is not None
+    assert absent.outcome == "not run"
+    broken(cluster, monkeypatch, path)
+    facts = discovered(cluster)
+    assert facts.gaps == (gap,)
+    unread = need(facts)
+    assert unread is not None
+    assert unread.outcome == "undecided"
+    assert gap in unread.reason
+
+
+def test_an_api_server_that_gives_no_answer_is_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiconform.engine.api._RETRIES", 1)
+    cluster = FakeCluster()
+    answer = cluster._answer
+    silent = RawAnswer(0, error="connection refused")
+    cluster._answer = lambda request: silent if "runtimeclasses" in request.path else answer(request)  # type: ignore[method-assign]
+    with pytest.raises(NoAnswerError):
+        discovered(cluster)
 
 
 def test_capabilities_are_in_the_documents_of_a_run() -> None:

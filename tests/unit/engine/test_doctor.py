@@ -322,6 +322,14 @@ def test_admission_is_asked_by_dry_runs_and_its_refusal_shown() -> None:
     assert posted[0]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
+def test_admission_is_asked_about_a_namespace_as_a_run_makes_it() -> None:
+    cluster = FakeCluster()
+    cluster.groups.append("networking.istio.io/v1")
+    examined(cluster)
+    asked = next(json.loads(one.body or b"") for one in cluster.requests if one.query == doctor_looks.DRY_RUN)
+    assert asked["metadata"]["labels"]["istio-injection"] == "disabled"
+
+
 def test_no_dry_run_is_made_where_none_is_wanted() -> None:
     cluster = FakeCluster()
     examined(cluster, dry_run=False)

@@ -18,6 +18,7 @@ from aiconform.engine.api import Api
 from aiconform.engine.conduct import _prepared
 from aiconform.engine.examine import Examination, examine
 from aiconform.engine.guards import DEADLINE_S, QUOTA, SPARE_S, TTL_S, bounded, fence, fences
+from aiconform.engine.rights import GUARDS, parse
 
 FORBIDDEN = RawAnswer(403, JSON, b'{"kind":"Status","apiVersion":"v1","reason":"Forbidden","message":"not for you"}')
 
@@ -176,15 +177,16 @@ def quota_controller(obj: Obj) -> None:
         obj["status"] = {"hard": dict(QUOTA)}
 
 
-def prepared(run: Recorded) -> list[str]:
-    """Make the namespaces of both standards; returns their names."""
+def prepared(run: Recorded, *groups: str) -> list[str]:
+    """Make the namespaces of both standards where these APIs are served; returns their names."""
 
     async def work() -> list[str]:
         for name in (f"aiconform-{RUN}", f"aiconform-{RUN}-baseline"):
             meta = {"name": "default", "namespace": name, "uid": f"sa-{name}", "resourceVersion": "1"}
             path = f"/api/v1/namespaces/{name}/serviceaccounts/default"
             run.api.objects[path] = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
-        return [handle.name for handle in await _prepared(run.stage, run.plan, {"restricted", "baseline"})]
+        made = await _prepared(run.stage, run.plan, {"restricted", "baseline"}, frozenset(groups))
+        return [handle.name for handle in made]
 
     return anyio.run(work)
 
@@ -200,6 +202,33 @@ def test_every_namespace_is_fenced_and_belongs_to_the_root(tmp_path: Path) -> No
     first, second = [obj["metadata"] for obj in made if obj["kind"] == "Namespace"]
     assert second["ownerReferences"][0]["uid"] == f"uid-of-{first['name']}"
     assert first["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+OUT_OF_ISTIO = {"istio-injection": "disabled", "istio.io/dataplane-mode": "none"}
+OUT_OF_LINKERD = {"linkerd.io/inject": "disabled"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "labels", "annotations"),
+    [
+        ({"networking.istio.io/v1"}, OUT_OF_ISTIO, {}),
+        ({"policy.linkerd.io/v1beta3"}, {}, OUT_OF_LINKERD),
+        ({"linkerd.io/v1alpha2", "security.istio.io/v1"}, OUT_OF_ISTIO, OUT_OF_LINKERD),
+        ({"apps/v1", "notistio.io/v1"}, {}, {}),
+    ],
+)
+def test_both_namespaces_ask_to_be_left_out_of_the_meshes_that_there_are(
+    tmp_path: Path, groups: set[str], labels: dict[str, str], annotations: dict[str, str]
+) -> None:
+    run = Recorded(tmp_path, check_of(create_and_wait))
+    run.api.on_create = quota_controller
+    assert len(prepared(run, *groups)) == 2
+    namespaces = [obj["metadata"] for obj in created(run.api) if obj["kind"] == "Namespace"]
+    assert len(namespaces) == 2
+    for made in namespaces:
+        assert {key: value for key, value in made["labels"].items() if "istio" in key} == labels
+        assert {key: value for key, value in made["annotations"].items() if "linkerd" in key} == annotations
+        assert made["labels"]["aiconform.dev/run"] == RUN
 
 
 @pytest.mark.parametrize("plural", ["resourcequotas", "limitranges", "networkpolicies"])
@@ -223,6 +252,33 @@ def test_a_quota_that_nothing_counts_is_taken_away_before_it_refuses_our_pods(
     anyio.run(work)
     assert not any("resourcequotas" in path for path in run.api.objects)
     assert "no ResourceQuota in ours: nothing counts it" in notes(run)
+
+
+@pytest.mark.parametrize("answer", [FORBIDDEN, RawAnswer(0, error="connection reset"), RawAnswer(200, JSON, b"<html>")])
+@pytest.mark.parametrize("removable", [True, False])
+def test_a_quota_of_which_nobody_can_tell_whether_it_counts_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: RawAnswer, *, removable: bool
+) -> None:
+    monkeypatch.setattr("aiconform.engine.api._RETRIES", 1)
+    run = Recorded(tmp_path, check_of(create_and_wait))
+    run.api.refused = {} if removable else {"DELETE": FORBIDDEN}
+
+    def wrong(request: RawRequest, right: RawAnswer) -> RawAnswer:
+        return answer if request.method == "GET" and request.path.endswith("resourcequotas") else right
+
+    run.api.wrong = wrong
+    assert len(prepared(run)) == 2
+    assert any("resourcequotas" in path for path in run.api.objects) is not removable
+    told = "no ResourceQuota in aiconform-" if removable else "a ResourceQuota in aiconform-"
+    (first, second) = [note for note in notes(run) if note.startswith(told)]
+    assert "whether it counts cannot be seen: " in first
+    assert removable or "may refuse every pod" in second
+    assert removable or second.endswith("not for you")
+
+
+def test_the_role_gives_what_takes_such_a_quota_away() -> None:
+    (right,) = parse("delete resourcequotas")
+    assert [given.sometimes for given in parse(*GUARDS) if given == right] == [True]
 
 
 def test_a_quota_is_waited_for(tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def cleaned(run: Whole) -> list[str]:
 
     async def work() -> list[str]:
         lane = UnrecordedLane(run.api, "cleanup-test")  # type: ignore[arg-type]
-        return [name for left in await find(lane) for name in (await remove_left(lane, left, lambda _: None)).left]
+        return [
+            name for left in (await find(lane)).runs for name in (await remove_left(lane, left, lambda _: None)).left
+        ]
 
     return anyio.run(work)

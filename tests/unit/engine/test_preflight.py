@@ -11,15 +11,17 @@ import pytest
 from tests.support.fake_cluster import FakeCluster, api_service
 
 from aiconform.cluster.http import RawAnswer, RawRequest
-from aiconform.engine import Check, Context, clocks
+from aiconform.engine import Check, Context, Facts, Handle, clocks
 from aiconform.engine.conduct import Outcome, compose, conduct
 from aiconform.engine.events import ClusterFound, Event
+from aiconform.engine.examine import Examination, not_run
+from aiconform.engine.judge import Judgement
 from aiconform.engine.live import Clock, Wire
 from aiconform.engine.model import Unmet
 from aiconform.engine.preflight import LANE, PreflightError
 from aiconform.engine.rejudge import rejudge
 from aiconform.engine.stage import LiveStage
-from aiconform.evidence.documents import Plan, PlannedCheck, PlannedProbe
+from aiconform.evidence.documents import CheckVerdict, Plan, PlannedCheck, PlannedProbe
 from aiconform.evidence.reader import Bundle, open_bundle
 from aiconform.evidence.redact import Redactor
 from aiconform.evidence.writer import BundleWriter
@@ -196,6 +198,67 @@ def test_an_answer_that_is_none_stops_the_run(tmp_path: Path) -> None:
 
     run.cluster._answer = cut  # type: ignore[method-assign]
     with pytest.raises(PreflightError, match="cannot ask what we may do"):
+        run.conducted()
+    assert run.writes() == []
+
+
+def slow(run: Run, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Let the API server take long for each answer to what is asked there."""
+    monkeypatch.setattr("aiconform.engine.preflight._LIMIT_S", 0.3)
+    answer = run.cluster.send
+
+    async def slowly(request: RawRequest) -> RawAnswer:
+        if request.path.endswith(path):
+            await anyio.sleep(0.2)
+        return await answer(request)
+
+    run.cluster.send = slowly  # type: ignore[method-assign]
+
+
+def test_an_authorizer_that_is_slow_is_told_of_and_keeps_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods", needs=(lambda _facts: None,)))
+    run.cluster.rules = []  # as authorizers that cannot list their rules answer: each right is asked singly
+    slow(run, monkeypatch, "selfsubjectaccessreviews")
+    run.cluster.refuses["Namespace"] = "far enough"
+    with pytest.raises((PreflightError, AssertionError)):  # on to the first write, which this cluster does not take
+        run.conducted()
+    assert [one.path for one in run.writes()] == ["/api/v1/namespaces"]
+    (told,) = [one.facts.remarks for one in run.told if isinstance(one, ClusterFound)]
+    assert told == ["whether all rights are given is not known: not every access review was answered within 60 s"]
+
+
+def test_a_preflight_that_was_cut_off_is_derived_again_from_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    run.cluster.rules = []
+    slow(run, monkeypatch, "selfsubjectaccessreviews")
+    monkeypatch.setattr("aiconform.engine.conduct._prepared", nothing_prepared)
+    monkeypatch.setattr("aiconform.engine.conduct.examine", not_examined)
+    bundle = run.sealed(run.conducted())
+    assert [record.type for record in bundle.lanes[LANE]].count("deadline") == 1
+    again = rejudge(bundle, run.checks)
+    assert again.problems == ()
+    assert again.verdicts == bundle.verdicts
+
+
+async def nothing_prepared(*_: object) -> list[Handle]:
+    return []
+
+
+async def not_examined(run: Examination, _check: Check, planned: PlannedCheck, _facts: Facts) -> CheckVerdict:
+    return not_run(run.stage, planned, Judgement("undecided", "not in these tests"), run.emit)
+
+
+def test_an_api_server_that_does_not_list_its_services_in_time_is_refused_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, check(NAMES[0], "create pods"))
+    slow(run, monkeypatch, "apiservices")
+    monkeypatch.setattr("aiconform.engine.preflight._LIMIT_S", 0.1)
+    with pytest.raises(PreflightError, match=r"did not say within 0\.1 s whether its API services are available"):
         run.conducted()
     assert run.writes() == []
 

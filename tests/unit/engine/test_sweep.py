@@ -15,6 +15,7 @@ from tests.support.fake_api import FakeApi, Obj
 from aiconform.cluster.http import RawAnswer, RawRequest
 from aiconform.engine.journal import Entry
 from aiconform.engine.ownership import ENDS_WITHIN, NONCE, WHAT, marked, namespaces, run_of
+from aiconform.engine.runner import _swept
 from aiconform.engine.sweep import Left, find, remove_left
 from aiconform.engine.unrecorded import UnrecordedLane
 from aiconform.evidence.records import CleanupData
@@ -65,8 +66,24 @@ def lane(api: FakeApi) -> UnrecordedLane:
     return made
 
 
-def found(api: FakeApi, run: str = "", entries: tuple[Entry, ...] = ()) -> list[Left]:
-    return anyio.run(find, lane(api), run, entries)
+def found(api: FakeApi, run: str = "", entries: tuple[Entry, ...] | None = None) -> list[Left]:
+    return anyio.run(find, lane(api), run, entries).runs
+
+
+def unseen(api: FakeApi, run: str = "", entries: tuple[Entry, ...] | None = None) -> list[str]:
+    return anyio.run(find, lane(api), run, entries).unseen
+
+
+def broken(api: FakeApi, monkeypatch: pytest.MonkeyPatch, *, status: int = 500) -> None:
+    """Let reading ClusterQueues fail: by default as where the webhook that converts them is down."""
+    monkeypatch.setattr("aiconform.engine.api._RETRIES", 1)
+    body = b'{"kind":"Status","reason":"R","message":"conversion webhook failed"}'
+
+    def fail(request: RawRequest, answer: RawAnswer) -> RawAnswer:
+        mine = request.method == "GET" and "/clusterqueues" in request.path
+        return RawAnswer(status, {}, body) if mine else answer
+
+    api.wrong = fail
 
 
 def removed(api: FakeApi, left: Left, within_s: float = 0.5) -> CleanupData:
@@ -172,6 +189,49 @@ def test_where_objects_of_the_cluster_may_not_be_listed_the_journal_names_them()
     assert [len(left.handles) for left in found(api, RUN)] == [1]
     made = Entry("kueue.x-k8s.io/v1beta2", "ClusterQueue", "", "gang-0123456789")
     assert [len(left.handles) for left in found(api, RUN, (made,))] == [2]
+
+
+def test_a_kind_that_cannot_be_converted_is_named_and_the_rest_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = cluster(root(), queue())
+    broken(api, monkeypatch)
+    for run in ("", RUN):
+        assert [[str(handle) for handle in left.handles] for left in found(api, run)] == [
+            [f"namespace/aiconform-{RUN}"]
+        ]
+        (why,) = unseen(api, run)
+        assert why.startswith("clusterqueues, if there are any (GET /apis/kueue.x-k8s.io/v1beta2/clusterqueues: 500 ")
+
+
+def test_of_such_a_kind_the_journal_says_whether_there_is_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = cluster(root(), queue())
+    broken(api, monkeypatch)
+    assert unseen(api, RUN, ()) == []
+    made = Entry("kueue.x-k8s.io/v1beta2", "ClusterQueue", "", "gang-0123456789")
+    (why,) = unseen(api, RUN, (made,))
+    assert why.startswith("clusterqueue/gang-0123456789, if it is there (GET ")
+    read = api.wrong
+    api.wrong = lambda request, answer: answer if request.path.endswith("gang-0123456789") else read(request, answer)
+    assert unseen(api, RUN, (made,)) == []
+    (left,) = found(api, RUN, (made,))
+    assert [str(handle) for handle in left.handles] == [f"namespace/aiconform-{RUN}", "clusterqueue/gang-0123456789"]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_kind_that_may_not_be_listed_or_is_not_served_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    api = cluster(root())
+    broken(api, monkeypatch, status=status)
+    assert unseen(api) == []
+
+
+def test_the_sweep_after_a_crash_removes_the_rest_and_knows_that_something_may_be_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    api = cluster(root())
+    broken(api, monkeypatch)
+    whole = anyio.run(_swept, api, RUN)
+    assert (whole, api.objects) == (False, {})
 
 
 def test_a_foreign_finalizer_is_named_and_stays() -> None:

@@ -13,7 +13,8 @@ from aiconform.checks._kit import devices, pods
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Script
 from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds, needs, slices
-from aiconform.engine.nodepools import CLUSTER_AUTOSCALER, KARPENTER, UNNAMED, NodePool
+from aiconform.engine.facts import hidden
+from aiconform.engine.nodepools import CLUSTER_AUTOSCALER, KARPENTER, STATUS, UNNAMED, NodePool
 
 Obj = dict[str, Any]
 
@@ -39,8 +40,12 @@ def grows(facts: Facts) -> Unmet | None:
     """Some pool with accelerators is minded by an autoscaler and has room to grow."""
     if any(not pool.stuck for pool in facts.pools):
         return None
+    why = "; ".join(f"{pool.name} ({pool.autoscaler}): {pool.stuck}" for pool in facts.pools)
+    unread = hidden(facts.gaps, kinds.NODE_POOL.plural, STATUS[1])
+    if facts.pools and unread:
+        others = f"cannot tell whether another pool of nodes with accelerators can grow: {'; '.join(unread)}"
+        return Unmet("undecided", f"{others}; those that are known cannot: {why}")
     if facts.pools:
-        why = "; ".join(f"{pool.name} ({pool.autoscaler}): {pool.stuck}" for pool in facts.pools)
         return Unmet("not run", f"no pool of nodes with accelerators can grow, so nothing would be proved: {why}")
     if gap := needs.unrecognised(facts, "needs a pool of nodes with accelerators", _BY_HAND):
         return gap
