@@ -245,7 +245,7 @@ def test_verify_finds_a_plan_that_asks_less_than_its_release(capsys: Streams, tm
 
 def test_verify_tells_of_words_that_only_another_version_knows(capsys: Streams, tmp_path: Path) -> None:
     bundle = unpacked("vgpu", tmp_path)
-    edit_document(bundle, "plan.json", lambda plan: plan["checks"][0].update(limits=[]))
+    edit_document(bundle, "plan.json", lambda plan: plan["checks"][0].update(limits=[], code_sha256="0" * 64))
     reseal(bundle)
     code, out, _ = screen(capsys, "verify", str(bundle))
     assert "plan      ! asks what its release asks, in words that only the aiconform 0.1.0 of then can tell:" in out

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.substitutions import InText
+
 Obj = dict[str, Any]
+
+
+def classless(lane: str = "discovery") -> InText:
+    """No RuntimeClass of the vendor's: where there is one, a pod without its device is tried under it too."""
+    return InText(lane, "/runtimeclasses", "nvidia", "other")
 
 
 def bound(pod: Obj) -> None:

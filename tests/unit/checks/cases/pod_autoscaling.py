@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.substitutions import InJson, InText
+from tests.support.substitutions import Both, InJson, InText
 from tests.unit.checks.cases.contract import Case
-from tests.unit.checks.cases.edits import Obj, bound, condition, pending
+from tests.unit.checks.cases.edits import Obj, bound, classless, condition, pending
 
 SCALING = "pod_autoscaling"
 AUTOSCALER = "/horizontalpodautoscalers/"
@@ -33,13 +33,16 @@ def without_accelerator(pod: Obj) -> None:
         container["resources"].get("limits", {}).pop("nvidia.com/gpu", None)
 
 
+DEVICES = r'"devices": *\[[^]]*\]'
+WITHOUT_CLASS = classless(f"discovery/{SCALING}")
+
 CASES = (
     Case(InText(f"{SCALING}/answered", "/proxy/set", '"queue": *7', '"queue": 8'), "8"),
     Case(InJson(f"{SCALING}/answered", "/pods", elsewhere), "0 of 1 ready"),
     Case(InJson(f"{SCALING}/grows", "/pods", without_accelerator), "0 of 2 ready"),
     Case(InText(f"{SCALING}/grows", "/proxy/set", '"queue": *10', '"queue": 1'), "takes 10 for its queue 1"),
-    Case(InText(f"{SCALING}/grows", "/proxy/devices", r'"devices": *\[[^]]*\]', '"devices": []'), ": none"),
-    Case(InText(f"{SCALING}/grows", "/proxy/devices", r'"devices": *\[[^]]*\]', '"devices": ["f0:0"]'), ": f0:0; "),
+    Case(Both(InText(f"{SCALING}/grows", "/proxy/devices", DEVICES, '"devices": []'), WITHOUT_CLASS), ": none"),
+    Case(InText(f"{SCALING}/grows", "/proxy/devices", DEVICES, '"devices": ["f0:0"]'), ": f0:0; "),
     Case(InText(f"{SCALING}/grows", "/proxy/devices", r'"devices": *\[', '"devices": ["f0:9", '), "f0:9"),
     Case(InJson(f"{SCALING}/steady", AUTOSCALER, desired(1)), "1 desired"),
     Case(InJson(f"{SCALING}/at_most", AUTOSCALER, desired(3)), "3 desired"),
