@@ -34,7 +34,7 @@ def running(home):
         yield of
 
 
-@pytest.mark.parametrize("owner", [None, os.getpid()])
+@pytest.mark.parametrize("owner", [None, os.getpid()], ids=["nobody", "ours"])
 def test_a_cluster_of_nobody_or_of_ours_is_used(home, running, owner) -> None:
     running(owner)
     found = start._running(home, PLAIN, None)
