@@ -59,7 +59,7 @@ class FakeApi:
         return self.wrong(request, await self._answer(request))
 
     @asynccontextmanager
-    async def stream(self, request: RawRequest) -> AsyncIterator[_Watch]:
+    async def stream(self, request: RawRequest, _begins_within_s: float | None = None) -> AsyncIterator[_Watch]:
         """Answer a watch."""
         self.requests.append(request)
         answer = self.wrong(request, RawAnswer(200, {"content-type": "application/json"}))

@@ -145,11 +145,20 @@ class ClusterHttp:
             return RawAnswer(0, error=reason(problem))
 
     @asynccontextmanager
-    async def stream(self, request: RawRequest) -> AsyncIterator[RawStream]:
-        """Send a request whose answer is read line by line; there is no limit on the time between lines."""
+    async def stream(self, request: RawRequest, begins_within_s: float | None = None) -> AsyncIterator[RawStream]:
+        """Send a request whose answer is read line by line; there is no limit on the time between lines.
+
+        Args:
+            request: what is asked.
+            begins_within_s: how long its head may take; None for what begins with its first line, such as a log.
+        """
         opened = self._answered(request, httpx2.Timeout(30, connect=10, read=None))
         try:
-            response, refusal = await opened.__aenter__()
+            with anyio.fail_after(begins_within_s):
+                response, refusal = await opened.__aenter__()
+        except TimeoutError:
+            yield RawStream(RawAnswer(0, error="timeout"), None)
+            return
         except _FAILURES as problem:
             yield RawStream(RawAnswer(0, error=reason(problem)), None)
             return

@@ -72,6 +72,10 @@ class Wire:
         return LiveLane(self, name)
 
 
+_WATCH_BEGINS_WITHIN_S = 60.0
+"""A watch is answered at once, before there is anything to tell; a clean-up must not wait for ever where it is not."""
+
+
 class LiveLane:
     """A lane that talks to a cluster. See :class:`~aiconform.engine.lane.Lane`."""
 
@@ -143,7 +147,8 @@ class LiveLane:
         stream: LiveStream | None = None
         end = LEFT
         try:
-            async with self._wire.http.stream(self._outgoing(ask, n)) as raw:
+            begins_within_s = _WATCH_BEGINS_WITHIN_S if ("watch", "true") in ask.query else None
+            async with self._wire.http.stream(self._outgoing(ask, n), begins_within_s) as raw:
                 self._append(self._response(raw.answer, b""))
                 stream = LiveStream(self, raw, n)
                 yield stream

@@ -81,3 +81,21 @@ def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     target = b"http://127.0.0.1:9/elsewhere"
     with server(reply(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + target + b"\r\n\r\n")) as port:
         assert ask(tmp_path, f"http://127.0.0.1:{port}").status == 302
+
+
+def test_a_stream_that_does_not_begin_in_time_is_no_answer(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def silent(connection: socket.socket) -> None:
+        connection.recv(65536)
+        over.wait(10)
+
+    async def work(url: str) -> tuple[int, tuple[bytes, str]]:
+        connection = connect(kubeconfig(tmp_path / "config", {"token": "a-long-token"}, server=url))
+        async with ClusterHttp(connection) as http, http.stream(RawRequest("GET", "/watch"), 0.3) as stream:
+            return stream.answer.status, await stream.next_line()
+
+    with server(silent) as port:
+        told = anyio.run(work, f"http://127.0.0.1:{port}")
+        over.set()
+    assert told == (0, (b"", "timeout"))
