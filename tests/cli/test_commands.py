@@ -253,12 +253,17 @@ def test_verify_tells_of_words_that_only_another_version_knows(capsys: Streams, 
     assert (code, "HOLDS. It says" in out) == (0, True)
 
 
-def test_verify_finds_a_page_that_was_edited(capsys: Streams, tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path)
+def beside_an_edited_page(capsys: Streams, bundle: Path, old: str, new: str) -> tuple[int, str]:
+    """What ``verify`` says of a bundle whose page has other words; the page is where tests are run."""
     invoke("report", str(bundle), "-o", "report.html")
-    page = tmp_path / "report.html"
-    page.write_text(page.read_text().replace("failed", "passed"))
+    page = Path("report.html")
+    page.write_text(page.read_text().replace(old, new))
     code, out, _ = screen(capsys, "verify", str(bundle))
+    return code, out
+
+
+def test_verify_finds_a_page_that_was_edited(capsys: Streams, tmp_path: Path) -> None:
+    code, out = beside_an_edited_page(capsys, make_bundle(tmp_path), "failed", "passed")
     assert code == 1
     assert "✗ report.html is not what the bundle gives" in out
 
@@ -284,10 +289,7 @@ def test_a_page_that_other_code_rendered_is_not_compared(
     bundle = make_bundle(tmp_path)
     edit_document(bundle, "plan.json", change)
     reseal(bundle)
-    invoke("report", str(bundle), "-o", "report.html")
-    page = tmp_path / "report.html"
-    page.write_text(page.read_text().replace("Exit code", "Code of exit"))
-    code, out, _ = screen(capsys, "verify", str(bundle))
+    code, out = beside_an_edited_page(capsys, bundle, "Exit code", "Code of exit")
     assert code == 3
     assert "page      ! report.html is not compared: the aiconform 0.1.0 of then renders otherwise" in out
     assert "\nNOT DECIDED" in out

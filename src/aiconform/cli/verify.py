@@ -143,14 +143,14 @@ def examine(bundle: Bundle, path: Path) -> Verification:
 
 def _replayed(bundle: Bundle) -> Rejudged:
     from aiconform.checks import all_checks
-    from aiconform.engine import rejudge as module
+    from aiconform.engine.rejudge import Rejudged, rejudge
     from aiconform.engine.replanned import Replanned
 
     try:
-        return module.rejudge(bundle, all_checks())
+        return rejudge(bundle, all_checks())
     except Exception as problem:  # noqa: BLE001 - a log that makes the replay stumble is no log of a run
         stumbled = f"the replay stumbles: {type(problem).__name__}: {problem}"
-        return module.Rejudged("differs", (stumbled,), None, (), Replanned())
+        return Rejudged("differs", (stumbled,), None, (), Replanned())
 
 
 def _page(bundle: Bundle, path: Path) -> Page:

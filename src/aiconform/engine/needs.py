@@ -67,6 +67,11 @@ def unrecognised(facts: Facts, wanted: str, by_hand: str, parts: Sequence[str] =
     return Unmet("undecided", f"{wanted}; {'; '.join(reasons)}; show by hand: {by_hand}")
 
 
+def unread_classes(facts: Facts) -> str:
+    """Why it is not known which RuntimeClasses there are; empty where it is."""
+    return "; ".join(gap for gap in facts.gaps if gap.startswith(kinds.RUNTIME_CLASS.plural))
+
+
 def holds(choose: Choose, *, claims: bool = False) -> Callable[[Facts], frozenset[str]]:
     """Names of the accelerators that ``choose`` takes, for :attr:`Check.holds <aiconform.engine.model.Check>`."""
 

@@ -77,14 +77,15 @@ def of(node: Obj) -> Iterable[AcceleratorNode]:
         kind = vendors.by_resource(resource)
         if kind is None:
             continue
-        told = _replicas(kind, labels, amount)
+        counted = _count(labels.get(kind.count_label or "", ""))
+        told = _replicas(kind, labels, amount, counted)
         yield AcceleratorNode(
             node=nodeviews.name(node),
             resource=resource,
             allocatable=amount,
             kind=kind,
             product=labels.get(kind.product_label or "", ""),
-            physical=_count(labels.get(kind.count_label or "", "")) or amount // max(told, 1),
+            physical=counted or amount // max(told, 1),
             replicas=max(told, 1),
             sharing_told=told > 0,
             strategy=next((labels[key] for key in kind.sharing_strategy_labels if key in labels), ""),
@@ -116,13 +117,12 @@ def _extended(node: Obj) -> Iterable[tuple[str, int]]:
             yield resource, amount
 
 
-def _replicas(kind: AcceleratorKind, labels: Mapping[str, str], amount: int) -> int:
+def _replicas(kind: AcceleratorKind, labels: Mapping[str, str], amount: int, counted: int) -> int:
     """How many times each device is offered; 0 where no label tells."""
     for label in kind.replicas_labels:
         if told := _count(labels.get(label, "")):
             return told
-    physical = _count(labels.get(kind.count_label or "", ""))
-    return max(amount // physical, 1) if physical else 0
+    return max(amount // counted, 1) if counted else 0
 
 
 def _count(text: str) -> int:

@@ -232,9 +232,10 @@ async def only_by_class(ctx: Context, without: Handle, node: AcceleratorNode) ->
     Raises:
         StopProbe: it is, or that cannot be known; undecided.
     """
-    known = () if ctx.option("runtime-class") else node.kind.runtime_classes
-    if known and (gaps := [gap for gap in ctx.facts.gaps if gap.startswith(kinds.RUNTIME_CLASS.plural)]):
-        cause = f"whether pods have to name a RuntimeClass is not known: {'; '.join(gaps)}"
+    if ctx.option("runtime-class") or not node.kind.runtime_classes:
+        return
+    if unread := needs.unread_classes(ctx.facts):
+        cause = f"whether pods have to name a RuntimeClass is not known: {unread}"
         raise ctx.undecided("a pod is given the device that it asks for", "0 device nodes", cause)
     present = classes_untold(ctx, node.kind)
     if present:

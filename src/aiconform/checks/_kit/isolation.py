@@ -8,7 +8,7 @@ from aiconform.catalog.accelerators import AcceleratorKind
 from aiconform.checks._kit import devices, pods, script
 from aiconform.checks._kit.devices import Probing
 from aiconform.checks._kit.script import Report
-from aiconform.engine import AcceleratorNode, Context, kinds, needs
+from aiconform.engine import AcceleratorNode, Context, needs
 
 # mknod of a device number, then open: the kernel's device cgroup decides, not the file's mode
 _REACH = """reach() {
@@ -71,8 +71,8 @@ async def ask_without_request(ctx: Context, node: AcceleratorNode, held: Held) -
 
     The variables are in the pod's specification, where a runtime looks: they ask for all devices, and for one by name.
     """
-    if gaps := [gap for gap in ctx.facts.gaps if gap.startswith(kinds.RUNTIME_CLASS.plural)]:
-        raise ctx.undecided("every RuntimeClass that gives access is tried", "they are not known", "; ".join(gaps))
+    if unread := needs.unread_classes(ctx.facts):
+        raise ctx.undecided("every RuntimeClass that gives access is tried", "they are not known", unread)
     kind = node.kind
     present = [name for name in kind.runtime_classes or () if name in ctx.facts.runtime_classes]
     names = [kind.all_devices, *([held.uuid] if held.uuid else [])]

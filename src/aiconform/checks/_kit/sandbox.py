@@ -9,7 +9,7 @@ from typing import Any
 from aiconform.catalog import sandboxes
 from aiconform.checks._kit import pods, script
 from aiconform.checks._kit.script import Report, Script
-from aiconform.engine import Context, Facts, Handle, Unmet, kinds
+from aiconform.engine import Context, Facts, Handle, Unmet, kinds, needs
 
 Obj = dict[str, Any]
 
@@ -83,8 +83,8 @@ def offered(facts: Facts) -> Unmet | None:
     """Some RuntimeClass promises a sandbox of a mechanism that is known."""
     if promised(facts):
         return None
-    if gaps := [gap for gap in facts.gaps if gap.startswith(kinds.RUNTIME_CLASS.plural)]:
-        return Unmet("undecided", f"cannot tell whether there is a sandboxed runtime: {'; '.join(gaps)}")
+    if unread := needs.unread_classes(facts):
+        return Unmet("undecided", f"cannot tell whether there is a sandboxed runtime: {unread}")
     strange = [f"RuntimeClass {name} (handler {handler})" for name, handler in facts.handlers if not _plain(handler)]
     strange += sorted(group for group in facts.groups if group.partition("/")[0] == sandboxes.API_GROUP)
     if strange:
