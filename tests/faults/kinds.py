@@ -116,7 +116,9 @@ async def _replaced(x: Exchange) -> bool:
 
 
 async def _planted(x: Exchange, collection: str, manifest: dict[str, Any]) -> bool:
-    meta = manifest["metadata"]
+    meta = manifest.get("metadata") or {}
+    if "name" not in meta:
+        return False  # a review: nothing is stored of it that could be in the way
     kept = {key: meta[key] for key in ("name", "namespace") if key in meta}
     foreign = {key: value for key, value in manifest.items() if key != "status"}
     foreign["metadata"] = {**kept, "labels": {"bystander": "planted"}}

@@ -282,6 +282,8 @@ class Proxy:
         self._script = script or {}
         self._answers: dict[str, Answer] = {}
         self._server: asyncio.Server | None = None
+        self._kept: socket.socket | None = None
+        """Holds the port while nothing listens."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Proxy:
@@ -292,21 +294,25 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         """Break everything off."""
         self.deaf()
+        if self._kept is not None:
+            self._kept.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def listen(self) -> None:
         """Listen, on the same port as before if there was one."""
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self._tls, limit=1 << 20, reuse_address=True
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        bound = self._kept or _bound(self.port)
+        self._kept = None
+        self.port = bound.getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, sock=bound, ssl=self._tls, limit=1 << 20)
 
     def deaf(self) -> None:
-        """Refuse new connections."""
+        """Refuse new connections; the port is kept, so that nobody else gets it meanwhile."""
         if self._server is not None:
             self._server.close()
+            self._server = None
+            self._kept = _bound(self.port)
 
     def later(self, work: Awaitable[None]) -> None:
         """Do something beside the connections; it ends with the proxy."""
@@ -360,6 +366,22 @@ class Proxy:
             self.struck_at = time.monotonic()
             await fault(exchange)
         return exchange.alive and not exchange.gone()
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket of the loopback that has a port (0: any) and does not listen: who connects there is refused.
+
+    A port of its own is asked for without SO_REUSEADDR: with it, Linux gives out what is kept and does not listen.
+    """
+    bound = socket.socket()
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, port != 0)
+        bound.bind(("127.0.0.1", port))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 async def _ended(task: asyncio.Future[bytes | None]) -> None:

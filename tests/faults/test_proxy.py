@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -248,6 +249,27 @@ def test_a_refusing_port_comes_back(tmp_path: Path) -> None:
         assert (await there.send(GET)).status == 200
 
     run(tmp_path, {0: KINDS["refused"]}, body)
+
+
+def test_nobody_else_gets_a_port_that_refuses(tmp_path: Path) -> None:
+    async def body(there: Between) -> None:
+        there.proxy.deaf()
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", there.proxy.port))
+        await there.proxy.listen()
+        assert (await there.send(GET)).status == 200
+
+    run(tmp_path, {}, body)
+
+
+def test_a_review_that_meets_a_foreign_conflict_is_answered_so(tmp_path: Path) -> None:
+    review = RawRequest("POST", "/reviews", (), {"Content-Type": "application/json"}, b'{"kind":"Review","spec":{}}')
+
+    async def body(there: Between) -> None:
+        assert (await there.send(review)).status == 409
+        assert (there.server.asked, there.proxy.planted) == ([], [])
+
+    run(tmp_path, {0: KINDS["409-foreign"]}, body)
 
 
 @pytest.mark.parametrize("kind", ["blackhole", "stall", "trickle"])
