@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 
-from aiconform.engine import api_services, clocks, kinds
+from aiconform.engine import api_services, clocks, kinds, pod_security
 from aiconform.engine.api import PAGE, Api, Obj
 from aiconform.engine.diagnosis import Devices, Finding
 from aiconform.engine.meshes import left_out
@@ -68,7 +68,7 @@ async def services(api: Api) -> Finding:
     return Finding(name="API services", state="bad" if details else "good", said=found.said, details=details)
 
 
-async def admission(api: Api, name: str, image: str, groups: Iterable[str] = ()) -> Finding:
+async def admission(api: Api, name: str, image: str, groups: Collection[str] = ()) -> Finding:
     """Whether admission takes a namespace and a pod of ours; nothing is stored (``dryRun=All``).
 
     Args:
@@ -79,7 +79,7 @@ async def admission(api: Api, name: str, image: str, groups: Iterable[str] = ())
     """
     refused: list[str] = []
     namespace = _namespace(name, groups)
-    for manifest, path in ((namespace, kinds.NAMESPACE.path()), (_pod(name, image), kinds.POD.path(_THERE))):
+    for manifest, path in ((namespace, kinds.NAMESPACE.path()), (_pod(name, image, groups), kinds.POD.path(_THERE))):
         try:
             await api.ask(path, manifest, query=DRY_RUN)
         except RefusedError as refusal:
@@ -91,30 +91,23 @@ async def admission(api: Api, name: str, image: str, groups: Iterable[str] = ())
     return Finding(name="admission", state="good", said=said)
 
 
-def _namespace(name: str, groups: Iterable[str]) -> Obj:
+def _namespace(name: str, groups: Collection[str]) -> Obj:
     labels = {**_labels(name), "pod-security.kubernetes.io/enforce": "restricted"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": left_out({"name": name, "labels": labels}, groups)}
 
 
-def _pod(name: str, image: str) -> Obj:
-    container: Obj = {
-        "name": "probe",
-        "image": image,
-        "command": ["true"],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "runAsNonRoot": True,
-            "runAsUser": 65534,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+def _pod(name: str, image: str, groups: Collection[str]) -> Obj:
+    meta: Obj = {"name": name, "namespace": _THERE, "labels": _labels(name)}
+    if said := pod_security.bare_pod_annotations(groups):
+        meta["annotations"] = said
+    container = {"name": "probe", "image": image, "command": ["true"], "securityContext": pod_security.CONTAINER}
+    spec: Obj = {
+        "containers": [container],
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": pod_security.pod_context(groups),
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": _THERE, "labels": _labels(name)},
-        "spec": {"containers": [container], "restartPolicy": "Never", "automountServiceAccountToken": False},
-    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
 def _labels(name: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from aiconform.engine import kinds
+from aiconform.engine import kinds, pod_security
 from aiconform.engine.api import Api, Handle, Obj, owner
 from aiconform.engine.model import State
 from aiconform.engine.ownership import CHECK_LABEL, OBJECT_LABEL, marked
@@ -175,7 +175,7 @@ class Guard:
             "image": self._image,
             "command": ["true"],
             "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"cpu": "1m", "memory": "1Mi"}},
-            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            "securityContext": pod_security.CONTAINER,
         }
         pod = {
             "restartPolicy": "Never",

@@ -9,7 +9,7 @@ from tests.support.scripted import Scripted
 
 from aiconform.checks._kit import pods, workloads
 from aiconform.checks._kit.script import Script
-from aiconform.engine import Context
+from aiconform.engine import Context, pod_security
 
 Obj = dict[str, Any]
 
@@ -85,10 +85,10 @@ def test_a_pod_runs_as_nobody_in_particular_on_linux() -> None:
 
 
 def test_openshift_chooses_the_user_and_is_told_which_constraint_is_meant() -> None:
-    made = restricted(pods.OPENSHIFT)
+    made = restricted(pod_security.OPENSHIFT)
     assert made["spec"]["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     assert made["metadata"]["annotations"] == {"openshift.io/required-scc": "restricted-v2"}
-    assert "annotations" not in restricted(pods.OPENSHIFT, root=True)["metadata"]
-    ctx = cast("Context", Scripted(pods.OPENSHIFT))
+    assert "annotations" not in restricted(pod_security.OPENSHIFT, root=True)["metadata"]
+    ctx = cast("Context", Scripted(pod_security.OPENSHIFT))
     served = workloads.pod_spec(ctx, workloads.python_container(ctx, "c", "pass"))
     assert "runAsUser" not in served["securityContext"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import anyio
 import pytest
@@ -328,6 +329,20 @@ def test_admission_is_asked_about_a_namespace_as_a_run_makes_it() -> None:
     examined(cluster)
     asked = next(json.loads(one.body or b"") for one in cluster.requests if one.query == doctor_looks.DRY_RUN)
     assert asked["metadata"]["labels"]["istio-injection"] == "disabled"
+
+
+def test_admission_is_asked_about_a_pod_as_openshift_wants_it() -> None:
+    def asked(*groups: str) -> dict[str, Any]:
+        cluster = FakeCluster()
+        cluster.groups += groups
+        examined(cluster)
+        posted = [json.loads(one.body or b"") for one in cluster.requests if one.query == doctor_looks.DRY_RUN]
+        return dict(posted[1])
+
+    assert asked()["spec"]["securityContext"]["runAsUser"] == 65532
+    there = asked("security.openshift.io/v1")
+    assert there["spec"]["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert there["metadata"]["annotations"] == {"openshift.io/required-scc": "restricted-v2"}
 
 
 def test_no_dry_run_is_made_where_none_is_wanted() -> None:

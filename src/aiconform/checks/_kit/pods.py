@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiconform.checks._kit.script import Script
-from aiconform.engine import Condition, Context, State
+from aiconform.engine import Condition, Context, State, pod_security
 
 Obj = dict[str, Any]
 
 DEADLINE_S = 900
 """No probe pod outlives this, whatever becomes of us."""
 
-OPENSHIFT = "security.openshift.io/v1"
-_USER = (65532, 65532)
 _LINUX = {"kubernetes.io/os": "linux"}
 
 _NO_ROOM = ("Insufficient", "Too many pods", "cannot allocate all claims")
@@ -70,7 +68,7 @@ def pod(
         "nodeSelector": on_linux({"kubernetes.io/hostname": node} if node else {}),
     }
     if not root:
-        spec["securityContext"] = restricted(ctx)
+        spec["securityContext"] = pod_security.pod_context(ctx.facts.groups)
     if chosen := runtime_class or class_of(ctx, made):
         spec["runtimeClassName"] = chosen
     if claims:
@@ -79,28 +77,12 @@ def pod(
 
 
 def manifest(ctx: Context, name: str, spec: Obj, labels: Mapping[str, str] | None = None) -> Obj:
-    """A pod that no controller makes.
-
-    OpenShift gives such a pod the security context constraint of most privileges that its maker may use, which for an
-    administrator is one that has the image's user run it; so it is told which one is meant.
-    """
+    """A pod that no controller makes."""
     meta: Obj = {"name": name, **({"labels": dict(labels)} if labels else {})}
-    if OPENSHIFT in ctx.facts.groups and spec.get("securityContext"):
-        meta["annotations"] = {"openshift.io/required-scc": "restricted-v2"}
+    said = pod_security.bare_pod_annotations(ctx.facts.groups) if spec.get("securityContext") else {}
+    if said:
+        meta["annotations"] = said
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
-
-
-def restricted(ctx: Context, user: tuple[int, int] = _USER) -> Obj:
-    """Security context of a pod that meets the restricted Pod Security Standard; OpenShift chooses the user itself.
-
-    Args:
-        ctx: the probe's context.
-        user: numbers of user and group to run as.
-    """
-    context: Obj = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    if OPENSHIFT not in ctx.facts.groups:
-        context.update(runAsUser=user[0], runAsGroup=user[1])
-    return context
 
 
 def on_linux(labels: Mapping[str, str]) -> dict[str, str]:
@@ -131,7 +113,7 @@ def _container(ctx: Context, container: Container, *, root: bool) -> Obj:
         "resources": resources,
     }
     if not root:
-        result["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        result["securityContext"] = dict(pod_security.CONTAINER)
     elif container.capabilities:
         result["securityContext"] = {"capabilities": {"add": list(container.capabilities)}}
     return result

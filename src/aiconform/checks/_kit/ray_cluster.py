@@ -8,7 +8,7 @@ from typing import Any
 
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.operator import is_ready
-from aiconform.engine import Condition, Context, State, Target, kinds
+from aiconform.engine import Condition, Context, State, Target, kinds, pod_security
 
 Obj = dict[str, Any]
 
@@ -33,7 +33,7 @@ def pod_spec(ctx: Context, container: Obj) -> Obj:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 2,
-        "securityContext": pods.restricted(ctx, _USER),
+        "securityContext": pod_security.pod_context(ctx.facts.groups, _USER),
         "tolerations": pods.tolerations(ctx),
         "nodeSelector": pods.on_linux({}),
         "containers": [

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.script import parse
-from aiconform.engine import Condition, Context, Explain, Handle, State, Target, UndecidableError, kinds
+from aiconform.engine import Condition, Context, Explain, Handle, State, Target, UndecidableError, kinds, pod_security
 from aiconform.engine.guards import NETWORK_LABEL, NETWORK_NEEDED
 
 Obj = dict[str, Any]
@@ -99,7 +99,7 @@ def pod_spec(
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": pods.restricted(ctx),
+        "securityContext": pod_security.pod_context(ctx.facts.groups),
         "containers": [container],
         "tolerations": pods.tolerations(ctx),
         "nodeSelector": pods.on_linux({_HOST_LABEL: nodes[0]} if len(nodes) == 1 else {}),
