@@ -60,7 +60,7 @@ async def look(stage: Stage, lane_name: str, options: Mapping[str, str]) -> Fact
     if ended_by == INTERRUPTED:
         return None
     if ended_by == PROBE_LIMIT:
-        return Unread(f"the API server did not answer within {_LIMIT_S:g} s")
+        return Unread(f"the cluster could not be read within {_LIMIT_S:g} s: the API server is slow, or silent")
     return found[0]
 
 

@@ -72,6 +72,26 @@ def test_of_one_node_all_but_one_accelerator_are_held() -> None:
     assert autoscale_cpu.held_of(autoscale.sites(facts(("four", 4, 1)))[0]) == [3]
 
 
+@pytest.mark.parametrize(
+    ("pods", "outcome"),
+    [
+        ({"first": ("a", ""), "second": ("", "")}, "met"),
+        ({"first": ("a", "")}, "waiting"),
+        ({"first": ("a", ""), "second": ("b", "")}, "wrong"),
+        ({"first": ("a", "Evicted"), "second": ("a", "")}, "blocked"),
+        ({"second": ("a", "")}, "blocked"),
+        ({}, "blocked"),
+    ],
+)
+def test_the_second_pod_must_wait_unless_the_first_is_no_more(pods: dict[str, tuple[str, str]], outcome: str) -> None:
+    def one(name: str, node: str, reason: str) -> Obj:
+        status = {"phase": "Failed" if reason else "Pending", "reason": reason}
+        return {"metadata": {"name": name}, "spec": {"nodeName": node} if node else {}, "status": status}
+
+    seen = [one(name, node, reason) for name, (node, reason) in pods.items()]
+    assert autoscale_cpu.beside("first")(seen).outcome == outcome
+
+
 def test_one_accelerator_in_all_is_too_little() -> None:
     gap = autoscale.room(facts(("one", 1, 1)))
     assert gap is not None

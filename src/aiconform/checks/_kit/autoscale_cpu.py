@@ -7,7 +7,7 @@ from typing import Any
 from aiconform.checks._kit import autoscale, autoscale_watch, pods, script, workloads
 from aiconform.checks._kit.autoscale import MAXIMUM, Scaled, Site
 from aiconform.checks._kit.autoscale_watch import Watcher
-from aiconform.engine import Context, Facts, Handle, State, Target, Unmet, kinds
+from aiconform.engine import Condition, Context, Facts, Handle, State, Target, Unmet, kinds
 
 Obj = dict[str, Any]
 
@@ -126,19 +126,28 @@ async def waits(ctx: Context, made: Scaled) -> None:
 
 async def _second(ctx: Context, made: Scaled) -> str:
     """The name of the pod beside the one that was there before."""
+    where, why = workloads.pods_of(ctx, made.workload), workloads.why_no_pods(ctx, made.workload)
+    second = beside(ctx.memo["burning"])
+    found = await ctx.until(where, second, expected=f"the workload has {MAXIMUM} pods", within_s=60, explain=why)
+    names = [str(pod["metadata"]["name"]) for pod in found]
+    return next(name for name in names if name != ctx.memo["burning"])
+
+
+def beside(first: str) -> Condition:
+    """A condition: a second pod is made beside this one, and waits."""
 
     def two(objects: list[Obj]) -> State:
-        others = [found for found in objects if found["metadata"]["name"] != ctx.memo["burning"]]
+        others = [found for found in objects if found["metadata"]["name"] != first]
+        if len(others) == len(objects) or any(pods.taken(found) for found in objects if found not in others):
+            # what is made in its place gets its accelerator, as it should
+            return State("blocked", f"{first}, which ran before, is no more: its node ended it, or somebody else did")
         given = pods.started(others)
         if given.outcome == "met":  # the node's kubelet refuses such a pod, and another is made in its place
             return State("wrong", given.observed)
         names = ", ".join(found["metadata"]["name"] for found in objects)
         return State("met" if len(objects) == MAXIMUM else "waiting", f"{len(objects)} pods: {names}")
 
-    where, why = workloads.pods_of(ctx, made.workload), workloads.why_no_pods(ctx, made.workload)
-    found = await ctx.until(where, two, expected=f"the workload has {MAXIMUM} pods", within_s=60, explain=why)
-    names = [str(pod["metadata"]["name"]) for pod in found]
-    return next(name for name in names if name != ctx.memo["burning"])
+    return two
 
 
 async def starts(ctx: Context, made: Scaled) -> None:
