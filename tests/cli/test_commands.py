@@ -304,6 +304,32 @@ def test_the_digest_of_the_page_knows_its_templates(monkeypatch: pytest.MonkeyPa
     page_digest.cache_clear()
 
 
+def of_a_later_release(plan: Any) -> None:
+    plan.update(release="1.99", report_sha256="0" * 64)
+
+
+def test_a_bundle_of_a_release_that_is_not_known_is_for_the_version_that_knows_it(
+    capsys: Streams, tmp_path: Path
+) -> None:
+    bundle = unpacked("vgpu", tmp_path)
+    edit_document(bundle, "plan.json", of_a_later_release)
+    edit_document(bundle, "verdicts.json", lambda verdicts: verdicts.update(release="1.99"))
+    reseal(bundle)
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert (code, "DOES NOT HOLD" in out) == (1, True), "the same checklist cannot have known it"
+    assert "the checklist of release '1.99' is not known to this version" in out
+    edit_document(bundle, "plan.json", lambda plan: plan.update(catalog_sha256="0" * 64))
+    reseal(bundle)
+    (bundle.parent / "report.html").write_text(
+        f"sha256:{json.loads(screen(capsys, 'verify', str(bundle), '--format', 'json')[1])['root_sha256']}"
+    )
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert (code, "\nNOT DECIDED" in out) == (3, True), out
+    assert "the checklist of release '1.99' is not known to this version" in out
+    assert "verify it with the aiconform 0.1.0 that made it" in out
+    assert "page      ! report.html is not compared" in out
+
+
 def test_a_bundle_cannot_act_on_the_terminal(capsys: Streams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aiconform.engine import rejudge as module
 

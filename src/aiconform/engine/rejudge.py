@@ -48,8 +48,11 @@ class Rejudged:
 
 def rejudge(bundle: Bundle, checks: Mapping[str, Check]) -> Rejudged:
     """Replay a bundle through the checks of this version; compare every verdict with the sealed ones, and the plan."""
-    plan = replanned(bundle.plan, checks)
     other = tuple(_other_code(bundle, checks))
+    if bundle.plan.release not in catalog.releases():
+        unknown = f"the checklist of release {bundle.plan.release!r} is not known to this version"
+        return Rejudged("other code" if "the checklist" in other else "differs", (unknown,), None, other, Replanned())
+    plan = replanned(bundle.plan, checks)
     derived: Verdicts | None = None
     problems: list[str] = []
     try:
