@@ -11,7 +11,7 @@ from tests.support.scripted import Scripted
 from aiconform.checks import robust_controller
 from aiconform.checks._kit import operator, operator_kuberay, ray_cluster
 from aiconform.checks._kit.operator_webhooks import Hook, attributed, hooks_of
-from aiconform.engine import Context, Facts, RefusedError, StopProbe, kinds
+from aiconform.engine import Context, Facts, Handle, RefusedError, State, StopProbe, kinds
 
 Obj = dict[str, Any]
 
@@ -266,3 +266,35 @@ def test_a_right_object_that_is_refused_is_the_operators_fault_only_by_its_own_w
     with pytest.raises(StopProbe if told else RefusedError):
         asyncio.run(operator.make(cast("Context", ctx), "KubeRay", manifest))
     assert [outcome for outcome, text in ctx.told if told in text] == (["failed"] if told else [])
+
+
+def explained(state: State, reason: str = "FailedCreateHeadPod", message: str = "", **ray_cluster_gone: Any) -> State:
+    """What a wait for pods comes to where the operator says this of its cluster."""
+    ctx = Scripted()
+    told = {"type": "ReplicaFailure", "status": "True", "reason": reason, "message": f"{reason}\n{message}"}
+    meta = {"namespace": ctx.namespace, "name": "ray", "uid": "u"}
+    if not ray_cluster_gone:
+        ctx.has(kinds.RAY_CLUSTER, {"metadata": meta, "status": {"conditions": [told]}})
+    made = Handle(kinds.RAY_CLUSTER, ctx.namespace, "ray", "u")
+    return asyncio.run(ray_cluster.why_no_pods(cast("Context", ctx), made)(state))
+
+
+NO_PODS = State("waiting", "0 pods")
+
+
+def test_a_head_that_a_policy_refuses_is_not_the_operators_fault() -> None:
+    seen = explained(NO_PODS, message='admission webhook "policy.example.com" denied the request: no team label')
+    assert seen.outcome == "blocked"
+    assert seen.observed.endswith('admission webhook "policy.example.com" denied the request: no team label')
+
+
+def test_an_operator_without_the_right_to_make_pods_fails_as_before() -> None:
+    said = 'pods is forbidden: User "kuberay" cannot create resource "pods" in API group "" in the namespace "n"'
+    assert explained(NO_PODS, message=said) == NO_PODS
+
+
+def test_pods_that_it_cannot_delete_or_a_cluster_that_is_gone_explain_nothing() -> None:
+    assert explained(NO_PODS, "FailedDeleteHeadPod", "no") == NO_PODS
+    assert explained(NO_PODS, gone=True) == NO_PODS
+    wrong = State("wrong", "a is not controlled by the RayCluster")
+    assert explained(wrong, message="denied") == wrong

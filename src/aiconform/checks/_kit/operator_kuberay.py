@@ -51,9 +51,11 @@ async def start(ctx: Context) -> None:
     """A cluster of a head and a worker."""
     made = await operator.make(ctx, TITLE, ray_cluster.cluster(ctx, ctx.name("ray")))
     where = ray_cluster.pods_of(ctx, made.name)
-    await ctx.until(where, ray_cluster.begun, expected=f"the operator makes pods for {made}", within_s=60)
+    why = ray_cluster.why_no_pods(ctx, made)
+    expected = f"the operator makes pods for {made}"
+    await ctx.until(where, ray_cluster.begun, expected=expected, within_s=60, explain=why)
     expected = f"a head and a worker of {made} become ready"
-    members = await ctx.until(where, ray_cluster.whole(made.uid), expected=expected, within_s=_START_S)
+    members = await ctx.until(where, ray_cluster.whole(made.uid), expected=expected, within_s=_START_S, explain=why)
     await ctx.until(made, ray_cluster.told_ready, expected=f"{made} says that it is ready", within_s=60)
     await ctx.show([made])
     ctx.memo["cluster"], ctx.memo["members"] = made, members

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.operator import is_ready
-from aiconform.engine import Condition, Context, State, Target, kinds, pod_security
+from aiconform.engine import Condition, Context, Explain, Handle, State, Target, UndecidableError, kinds, pod_security
 
 Obj = dict[str, Any]
 
@@ -23,6 +23,9 @@ _USER = (1000, 100)
 """The user of Ray's public image, whose home only he can write to."""
 
 _RESTRICTED: Obj = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+_CREATES = "FailedCreate"
+_NO_RIGHT = 'cannot create resource "pods"'
+"""How the API server puts it that somebody lacks a right; whoever refuses a pod for what it is puts it otherwise."""
 _HEALTHY_SINCE = (2, 53)
 """From this version on one path tells a node's health; older ones are left to the operator's own way of asking."""
 
@@ -131,6 +134,32 @@ def _held_up(objects: list[Obj]) -> State | None:
     """What keeps a pod from starting that says nothing about the operator: no image, no room."""
     states = [pods.running([pod]) for pod in objects]
     return next((state for state in states if state.outcome == "blocked"), None)
+
+
+def why_no_pods(ctx: Context, made: Handle) -> Explain:
+    """Looks further where a cluster lacks pods: that a policy or a quota lets the operator make none says nothing about
+    it, and is told of in its words. That it has no right to make them is its own fault.
+    """
+
+    async def look(state: State) -> State:
+        if state.outcome == "wrong":
+            return state
+        try:
+            said = _refusal(await ctx.read(made))
+        except UndecidableError:
+            return state
+        return State("blocked", f"{state.observed}; its pods are not let in: {said}") if said else state
+
+    return look
+
+
+def _refusal(found: Obj) -> str:
+    """What admission says to the operator, by its object's conditions; empty if nothing."""
+    for item in (found.get("status") or {}).get("conditions") or ():
+        if (item["type"], item["status"]) == ("ReplicaFailure", "True") and item.get("reason", "").startswith(_CREATES):
+            message = " ".join(str(item.get("message", "")).split())
+            return "" if _NO_RIGHT in message else message
+    return ""
 
 
 def _controlled_by(pod: Obj, uid: str) -> bool:
