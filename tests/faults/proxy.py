@@ -220,6 +220,7 @@ class Exchange:
             raise ConnectionResetError("the run has closed the connection")
         self._writer.write(data)
         await self._writer.drain()
+        await asyncio.sleep(0)  # of a connection that was lost, a transport of TLS hears in a turn of the loop
 
     def reset(self) -> None:
         """Break the connection off, so that the other side sees a reset."""
