@@ -137,7 +137,7 @@ async def _held_by(api: Api, handle: Handle, why_not: str) -> tuple[str, ...]:
 
 
 async def _gone(api: Api, handle: Handle, limit: float) -> str:
-    """Wait until an object is gone; returns why it is not."""
+    """Wait until an object is gone; returns why it is not, or is not known to be."""
     target = waits.Target(handle.kind, handle.namespace, {}, f"metadata.name={handle.name}")
 
     def absent(objects: list[Obj]) -> State:
@@ -147,10 +147,14 @@ async def _gone(api: Api, handle: Handle, limit: float) -> str:
         finalizers = mine[0]["metadata"].get("finalizers") or []
         return State("waiting", f"still there, finalizers: {', '.join(finalizers) or 'none'}")
 
-    try:
-        end = await waits.watch(
-            api, target, absent, limit=limit, waiting_for=f"{handle} to be gone", tell=lambda _: None
-        )
-    except UndecidableError as problem:
-        return problem.cause
-    return "" if end.state.outcome == "met" else end.state.observed
+    why_not = ""
+    async for _ in tries(api.lane, limit):
+        try:
+            end = await waits.watch(
+                api, target, absent, limit=limit, waiting_for=f"{handle} to be gone", tell=lambda _: None
+            )
+        except UndecidableError as problem:
+            why_not = problem.cause
+        else:
+            return "" if end.state.outcome == "met" else end.state.observed
+    return why_not

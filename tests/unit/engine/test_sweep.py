@@ -314,6 +314,29 @@ def test_a_delete_that_is_refused_for_a_moment_is_asked_for_again(status: int, b
     assert next(refused) == times + 2
 
 
+def test_what_cannot_be_seen_for_a_moment_is_not_called_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiconform.engine.cleanup._AGAIN_AFTER_S", (0.01,) * 4)
+    api = cluster(root())
+    (left,) = found(api)
+    looks = itertools.count(1)
+
+    def conflicts(request: RawRequest, answer: RawAnswer) -> RawAnswer:
+        return RawAnswer(409, {}, b"{}") if request.method == "GET" and next(looks) <= 4 else answer
+
+    api.wrong = conflicts
+    result = removed(api, left, within_s=20)
+    assert (result.left, api.objects) == ([], {})
+
+
+def test_what_can_never_be_seen_again_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiconform.engine.cleanup._AGAIN_AFTER_S", (0.01,) * 4)
+    api = cluster(root())
+    (left,) = found(api)
+    api.wrong = lambda request, answer: RawAnswer(409, {}, b"{}") if request.method == "GET" else answer
+    (why,) = removed(api, left, within_s=20).left
+    assert why.startswith(f"namespace/aiconform-{RUN} (what holds it is not known: ")
+
+
 def test_a_pod_whose_node_is_silent_is_named() -> None:
     api = cluster(root(), pod("lost", namespace=f"aiconform-{RUN}"))
     api.stuck = {f"{ROOT}/pods/lost"}
