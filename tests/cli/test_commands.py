@@ -196,6 +196,19 @@ def test_a_runs_directory_is_no_bundle_and_names_the_one_in_it(command: str, cap
     assert screen(capsys, command, "run")[2].endswith("hint: name the bundle in it: run/bundle.tar.gz\n")
 
 
+@pytest.mark.parametrize("command", ["verify", "report"])
+def test_a_directory_of_runs_names_the_newest_bundle(command: str, capsys: Streams, tmp_path: Path) -> None:
+    old, new = make_bundle(tmp_path / "runs" / "b"), make_bundle(tmp_path / "runs" / "a")
+    os.utime(old, (1, 1))
+    told = (
+        1,
+        "",
+        "error: runs is a directory of runs, not a bundle\n\nhint: the newest bundle in it is runs/a/bundle\n",
+    )
+    assert screen(capsys, command, "runs") == told
+    assert new.is_dir()
+
+
 @pytest.mark.parametrize("content", [b"# a page\n", b"<html>" * 512])
 def test_a_file_that_is_no_archive_is_not_asked_for_again(content: bytes, capsys: Streams, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)

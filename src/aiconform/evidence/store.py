@@ -54,12 +54,19 @@ def open_store(path: Path) -> Store:
 
 
 def _refuse_runs(path: Path) -> None:
-    """Refuse a run's directory, which has the bundle in it."""
+    """Refuse a run's directory, which has the bundle in it, and one of runs."""
     if any((path / name).exists() for name in (layout.MANIFEST, layout.LOG, layout.PLAN)):
         return
-    inside = next((found for name in ("bundle", "bundle.tar.gz") if (found := path / name).exists()), None)
-    if inside is not None:
+    if inside := _inside(path):
         raise BundleError(f"{path} is a run's directory, not its bundle", hint=f"name the bundle in it: {inside}")
+    below = [found for entry in path.iterdir() if (found := _inside(entry))]
+    if below:
+        newest = max(below, key=lambda found: found.stat().st_mtime)
+        raise BundleError(f"{path} is a directory of runs, not a bundle", hint=f"the newest bundle in it is {newest}")
+
+
+def _inside(run: Path) -> Path | None:
+    return next((found for name in ("bundle", "bundle.tar.gz") if (found := run / name).exists()), None)
 
 
 class DirectoryStore:
