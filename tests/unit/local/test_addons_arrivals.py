@@ -116,3 +116,28 @@ def test_a_cause_is_one_line_of_bounded_length() -> None:
     text = cause(LocalClusterError("what", details=["x" * 500, "y" * 500]))
     assert text.startswith("what: xxx")
     assert len(text) == 900
+
+
+class Heard(Silent):
+    """What was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def update(self, what: str, done: int = 0, total: int = 0, waiting: str = "") -> None:
+        self.told.append(what)
+
+
+def test_who_waits_for_all_is_told_of_a_build_with_the_rest(work, monkeypatch) -> None:
+    monkeypatch.setattr(work, "prepare", lambda _addon, progress: progress.update("building volcano", waiting="a"))
+    alone, together = Heard(), Heard()
+    with work.arrivals(addon("volcano"), progress=alone) as arrivals:
+        anyio.run(arrivals.arrived, "gang_scheduling")
+    assert alone.told == ["building volcano"]
+    work.wait["install volcano"] = threading.Event()
+    with work.arrivals(addon("volcano"), progress=together) as arrivals:
+        threading.Timer(0.2, work.wait["install volcano"].set).start()
+        arrivals.wait()
+        arrivals.tell("building another", "b")
+    assert set(together.told) - {"building volcano"} == {"installing add-ons"}
+    assert "building another" not in together.told

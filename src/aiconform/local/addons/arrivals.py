@@ -79,6 +79,8 @@ class Arrivals:
         self._turns = threading.Semaphore(SIDE_BY_SIDE)
         self._threads: list[threading.Thread] = []
         self._to_build: list[Path] = []
+        self._alone = True
+        """Nothing else tells what is built: who waits for all of them is told of it with the rest."""
 
     def __enter__(self) -> Arrivals:
         """Begin building and installing."""
@@ -114,6 +116,7 @@ class Arrivals:
 
     def wait(self) -> dict[str, str]:
         """Wait for all of them, without a run; why each that did not come did not."""
+        self._alone = False
         while late := [coming for coming in self._coming.values() if not coming.ready.done()]:
             done = len(self._coming) - len(late)
             states = ", ".join(f"{coming.addon.name}: {coming.state}" for coming in late)
@@ -184,7 +187,7 @@ class Arrivals:
 
     def tell(self, what: str, waiting: str) -> None:
         """Pass on what is built; what is installed is told beside the check that waits for it."""
-        if what.startswith("building"):
+        if self._alone and what.startswith("building"):
             done = sum(place.exists() for place in self._to_build)
             self._progress.update(what, done, len(self._to_build), waiting)
 
