@@ -27,6 +27,7 @@ PAGE = 500
 """Objects of a list that come in one answer."""
 
 _RETRIES = 4
+_FIRST_WAIT_S = 0.2
 _RETRY_STATUS = (429, 500, 502, 503, 504)
 _LONGEST_WAIT_S = 30.0
 """However long an answer tells us to wait, we ask again after this."""
@@ -346,7 +347,7 @@ class Api:
 
     async def _wait(self, answer: Answer, attempt: int) -> None:
         """Let the time pass that the answer asks for, else a little more at each attempt."""
-        wait = min(answer.retry_after_s or 0.2 * 2**attempt, _LONGEST_WAIT_S)
+        wait = min(answer.retry_after_s or _FIRST_WAIT_S * 2**attempt, _LONGEST_WAIT_S)
         await self.lane.pause(wait, limit=float("inf"), waiting_for="the API server")
 
 

@@ -314,8 +314,7 @@ def test_a_delete_that_is_refused_for_a_moment_is_asked_for_again(status: int, b
     assert next(refused) == times + 2
 
 
-def test_what_cannot_be_seen_for_a_moment_is_not_called_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aiconform.engine.cleanup._AGAIN_AFTER_S", (0.01,) * 4)
+def test_what_cannot_be_seen_for_a_moment_is_not_called_left() -> None:
     api = cluster(root())
     (left,) = found(api)
     looks = itertools.count(1)
@@ -328,8 +327,7 @@ def test_what_cannot_be_seen_for_a_moment_is_not_called_left(monkeypatch: pytest
     assert (result.left, api.objects) == ([], {})
 
 
-def test_what_can_never_be_seen_again_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aiconform.engine.cleanup._AGAIN_AFTER_S", (0.01,) * 4)
+def test_what_can_never_be_seen_again_is_told_so() -> None:
     api = cluster(root())
     (left,) = found(api)
     api.wrong = lambda request, answer: RawAnswer(409, {}, b"{}") if request.method == "GET" else answer
