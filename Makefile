@@ -23,7 +23,7 @@ demo: $(STAMP)
 
 test: lint
 	@$(PY) -m aiconform.local.prerequisites --install --tests
-	@$(PY) -m pytest -n 2 --dist loadgroup
+	@$(PY) -m pytest -n 3 --dist loadgroup
 
 trust: $(STAMP)
 	@AICONFORM_TRUST_SAMPLE=1000000 $(PY) -m pytest tests/unit/checks/test_trust.py

@@ -1,4 +1,4 @@
-"""How tests are spread over processes: each where there is room, those on a live cluster in two."""
+"""How tests are spread over processes: each where there is room, those on live clusters in two of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ settings.load_profile("untimed")
 APART = {
     f"tests/cluster/test_{name}.py"
     for name in (
-        "accelerators",
         "apart",
         "faults",
         "image_program",
@@ -24,14 +23,17 @@ APART = {
         "manners",
     )
 }
-"""Files of tests that do not use the shared cluster. Each takes its own down at its end: a kernel has room for two."""
+"""Files of tests that do not use the shared cluster. Each takes its own down at its end: a kernel has room for two.
+
+Those of the accelerators do not either. They run before the shared cluster comes up, so that both halves take as long.
+"""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Clusters are big, so one process runs the tests that need one, and they share it.
+    """Clusters are big, so one process runs the tests that share one, and another those that have their own.
 
-    Those of our manners mostly wait for the cluster, for minutes: they have a second one.
+    Both mostly wait, for minutes; what needs no cluster runs beside them.
 
     xdist's own marks (``loadgroup``) have no effect with pytest 9.2: they are written to an attribute that is not read.
     """
@@ -42,6 +44,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             file, _, _ = nodeid.partition("::")
             if not file.startswith("tests/cluster/"):
                 return nodeid
-            return file if file in APART else "cluster"
+            return "clusters of their own" if file in APART else "the shared cluster"
 
     return Spread(config, log)
