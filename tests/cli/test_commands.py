@@ -281,6 +281,20 @@ def test_verify_finds_a_page_that_was_edited(capsys: Streams, tmp_path: Path) ->
     assert "✗ report.html is not what the bundle gives" in out
 
 
+def test_a_page_that_cannot_be_read_is_not_passed_over(
+    capsys: Streams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_bundle(tmp_path)
+    (tmp_path / "report.html").write_text("")
+
+    def unreadable(_path: Path) -> bytes:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(Path, "read_bytes", unreadable)
+    code, out, _ = screen(capsys, "verify", str(bundle))
+    assert (code, "✗ report.html is not what the bundle gives" in out) == (1, True)
+
+
 def test_a_page_of_another_bundle_says_nothing_against_this_one(capsys: Streams, tmp_path: Path) -> None:
     bundle = GOLDEN / "vgpu.tar.gz"
     shutil.copy(bundle, tmp_path)
@@ -333,9 +347,8 @@ def test_a_bundle_of_a_release_that_is_not_known_is_for_the_version_that_knows_i
     assert "the checklist of release '1.99' is not known to this version" in out
     edit_document(bundle, "plan.json", lambda plan: plan.update(catalog_sha256="0" * 64))
     reseal(bundle)
-    (bundle.parent / "report.html").write_text(
-        f"sha256:{json.loads(screen(capsys, 'verify', str(bundle), '--format', 'json')[1])['root_sha256']}"
-    )
+    found = json.loads(screen(capsys, "verify", str(bundle), "--format", "json")[1])
+    (bundle.parent / "report.html").write_text(f"sha256:{found['root_sha256']}")
     code, out, _ = screen(capsys, "verify", str(bundle))
     assert (code, "\nNOT DECIDED" in out) == (3, True), out
     assert "the checklist of release '1.99' is not known to this version" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -161,13 +162,13 @@ def _page(bundle: Bundle, path: Path) -> Page:
     beside = path.absolute().parent / "report.html"
     if not beside.is_file():
         return "absent"
-    page = b""
     try:
         page = beside.read_bytes()
+    except OSError:
+        return "differs"
+    with contextlib.suppress(Exception):  # this version can make no page of such a bundle
         if page == render(bundle, "html").encode():
             return "same"
-    except Exception:  # noqa: BLE001, S110 - a page cannot be read, or this version can make none of such a bundle
-        pass
     if f"sha256:{bundle.root_sha256}".encode() not in page:
         return "of another bundle"
     return "differs" if bundle.plan.report_sha256 == page_digest() else "of another version"
