@@ -294,9 +294,9 @@ class Proxy:
 
     async def __aexit__(self, *_: object) -> None:
         """Break everything off."""
-        self.deaf()
-        if self._kept is not None:
-            self._kept.close()
+        for listening in (self._server, self._kept):
+            if listening is not None:
+                listening.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -268,12 +268,12 @@ def test_a_right_object_that_is_refused_is_the_operators_fault_only_by_its_own_w
     assert [outcome for outcome, text in ctx.told if told in text] == (["failed"] if told else [])
 
 
-def explained(state: State, reason: str = "FailedCreateHeadPod", message: str = "", **ray_cluster_gone: Any) -> State:
+def explained(state: State, reason: str = "FailedCreateHeadPod", message: str = "", *, gone: bool = False) -> State:
     """What a wait for pods comes to where the operator says this of its cluster."""
     ctx = Scripted()
     told = {"type": "ReplicaFailure", "status": "True", "reason": reason, "message": f"{reason}\n{message}"}
     meta = {"namespace": ctx.namespace, "name": "ray", "uid": "u"}
-    if not ray_cluster_gone:
+    if not gone:
         ctx.has(kinds.RAY_CLUSTER, {"metadata": meta, "status": {"conditions": [told]}})
     made = Handle(kinds.RAY_CLUSTER, ctx.namespace, "ray", "u")
     return asyncio.run(ray_cluster.why_no_pods(cast("Context", ctx), made)(state))

@@ -138,7 +138,8 @@ def beside(first: str) -> Condition:
 
     def two(objects: list[Obj]) -> State:
         others = [found for found in objects if found["metadata"]["name"] != first]
-        if len(others) == len(objects) or any(pods.taken(found) for found in objects if found not in others):
+        before = [found for found in objects if found["metadata"]["name"] == first]
+        if not before or pods.taken(before[0]):
             # what is made in its place gets its accelerator, as it should
             return State("blocked", f"{first}, which ran before, is no more: its node ended it, or somebody else did")
         given = pods.started(others)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiconform.checks._kit.script import Script
-from aiconform.engine import Condition, Context, State, pod_security
+from aiconform.engine import Condition, Context, Explain, State, UndecidableError, pod_security
 
 Obj = dict[str, Any]
 
@@ -113,7 +113,7 @@ def _container(ctx: Context, container: Container, *, root: bool) -> Obj:
         "resources": resources,
     }
     if not root:
-        result["securityContext"] = dict(pod_security.CONTAINER)
+        result["securityContext"] = pod_security.CONTAINER
     elif container.capabilities:
         result["securityContext"] = {"capabilities": {"add": list(container.capabilities)}}
     return result
@@ -194,6 +194,25 @@ def started(objects: list[Obj]) -> State:
         return State("nothing", "no pod to look at")
     refusals = "; ".join(filter(None, (unschedulable_message(found) for found in objects)))
     return State("waiting", f"{len(objects)} pending, none bound" + (f": {refusals}" if refusals else ""))
+
+
+def not_let_in(refusal: Callable[[], Awaitable[str]]) -> Explain:
+    """Looks further where a wait for pods ended otherwise: whoever is to make them may have been refused.
+
+    Args:
+        refusal: asks what keeps them from being made that says nothing about the requirement; empty if nothing does.
+    """
+
+    async def look(state: State) -> State:
+        if state.outcome == "wrong":
+            return state
+        try:
+            said = await refusal()
+        except UndecidableError:
+            return state
+        return State("blocked", f"{state.observed}; {said}") if said else state
+
+    return look
 
 
 def refused_for(*words: str) -> Condition:

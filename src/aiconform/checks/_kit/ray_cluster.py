@@ -8,7 +8,7 @@ from typing import Any
 
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.operator import is_ready
-from aiconform.engine import Condition, Context, Explain, Handle, State, Target, UndecidableError, kinds, pod_security
+from aiconform.engine import Condition, Context, Explain, Handle, State, Target, kinds, pod_security
 
 Obj = dict[str, Any]
 
@@ -22,7 +22,6 @@ CLIENT_PORT = 10001
 _USER = (1000, 100)
 """The user of Ray's public image, whose home only he can write to."""
 
-_RESTRICTED: Obj = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _CREATES = "FailedCreate"
 _NO_RIGHT = 'cannot create resource "pods"'
 """How the API server puts it that somebody lacks a right; whoever refuses a pod for what it is puts it otherwise."""
@@ -43,7 +42,7 @@ def pod_spec(ctx: Context, container: Obj) -> Obj:
             {
                 "image": ctx.image("ray"),
                 "imagePullPolicy": "IfNotPresent",
-                "securityContext": _RESTRICTED,
+                "securityContext": pod_security.CONTAINER,
                 **container,
             }
         ],
@@ -141,16 +140,10 @@ def why_no_pods(ctx: Context, made: Handle) -> Explain:
     it, and is told of in its words. That it has no right to make them is its own fault.
     """
 
-    async def look(state: State) -> State:
-        if state.outcome == "wrong":
-            return state
-        try:
-            said = _refusal(await ctx.read(made))
-        except UndecidableError:
-            return state
-        return State("blocked", f"{state.observed}; its pods are not let in: {said}") if said else state
+    async def refusal() -> str:
+        return _refusal(await ctx.read(made))
 
-    return look
+    return pods.not_let_in(refusal)
 
 
 def _refusal(found: Obj) -> str:
@@ -158,7 +151,7 @@ def _refusal(found: Obj) -> str:
     for item in (found.get("status") or {}).get("conditions") or ():
         if (item["type"], item["status"]) == ("ReplicaFailure", "True") and item.get("reason", "").startswith(_CREATES):
             message = " ".join(str(item.get("message", "")).split())
-            return "" if _NO_RIGHT in message else message
+            return "" if _NO_RIGHT in message else f"its pods are not let in: {message}"
     return ""
 
 

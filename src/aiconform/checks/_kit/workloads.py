@@ -13,7 +13,7 @@ from typing import Any
 
 from aiconform.checks._kit import pods
 from aiconform.checks._kit.script import parse
-from aiconform.engine import Condition, Context, Explain, Handle, State, Target, UndecidableError, kinds, pod_security
+from aiconform.engine import Condition, Context, Explain, Handle, State, Target, kinds, pod_security
 from aiconform.engine.guards import NETWORK_LABEL, NETWORK_NEEDED
 
 Obj = dict[str, Any]
@@ -73,7 +73,7 @@ def python_container(
             "requests": {"cpu": "10m", "memory": "32Mi", **(requests or {}), **(limits or {})},
             "limits": {"cpu": "1", "memory": "256Mi", **(limits or {})},
         },
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": pod_security.CONTAINER,
     }
     if env:
         container["env"] = [{"name": key, "value": value} for key, value in env.items()]
@@ -186,17 +186,11 @@ def why_no_pods(ctx: Context, workload: Workload) -> Explain:
     security context constraint) says nothing about the requirement, and is told of in the controller's words.
     """
 
-    async def look(state: State) -> State:
-        if state.outcome == "wrong":
-            return state
-        try:
-            found = await ctx.list(kinds.DEPLOYMENT, ctx.namespace, labels={APP_LABEL: workload.app})
-        except UndecidableError:
-            return state
-        refusals = [said for one in found if (said := _refusal(one))]
-        return State("blocked", f"{state.observed}; {refusals[0]}") if refusals else state
+    async def refusal() -> str:
+        found = await ctx.list(kinds.DEPLOYMENT, ctx.namespace, labels={APP_LABEL: workload.app})
+        return next(filter(None, map(_refusal, found)), "")
 
-    return look
+    return pods.not_let_in(refusal)
 
 
 def _refusal(deployment: Obj) -> str:
